@@ -1,0 +1,68 @@
+package policy
+
+import (
+	"time"
+
+	"shiguan/policy/mask"
+	"shiguan/policy/sql"
+)
+
+// Person is who stands behind a connection.
+type Person struct {
+	User       string
+	Department string
+	Position   string
+}
+
+// Request is everything a decision may depend on.
+type Request struct {
+	Person      Person
+	Database    string
+	Role        string // the upstream role
+	Application string
+	Client      string // address
+	Purpose     string
+	Time        time.Time
+	Analysis    *sql.Analysis
+}
+
+// Decision is what a policy says about one text. A text is allowed or refused as a whole.
+type Decision struct {
+	Allow  bool
+	Rule   string // ids of the rules that allowed it, joined by ","; for a refusal the rule that came nearest, or "default-deny"
+	Reason string // refusals: what is missing, in words fit for the client: names, never values
+	Plans  []Plan // one per statement, in order; nil when refused
+}
+
+// Plan is how one allowed statement is carried out.
+type Plan struct {
+	Statement *sql.Statement
+	// Text replaces the statement's text when columns that name the subject had to be added, else "".
+	Text    string
+	Outputs []OutputPlan // one per column the server will return, hidden ones last; nil when no rows come back or they carry no data of tables
+	// AnyOutputs says that the outputs are not predictable and carry nothing about persons (SHOW, EXPLAIN of public
+	// tables, catalogue queries): they are released as they are.
+	AnyOutputs bool
+	MaxRows    int64 // 0 = no limit
+	// Subjects that the statement's text or parameters name by themselves.
+	Pinned []PinnedSubject
+	// AboutPersons says that rows of this statement may leave only under a record that names their subjects: by a
+	// Subject output, or by Pinned.
+	AboutPersons bool
+}
+
+// OutputPlan is what happens to one column of a result.
+type OutputPlan struct {
+	Server  sql.Column // what RowDescription must report; anything else stops the result
+	Column  string     // schema.table.column, "" for an expression
+	Mask    *mask.Mask // nil = in clear
+	Subject string     // the subject namespace when the value (before masking) names a person, else ""
+	Hidden  bool       // added by us; stripped before the client sees it
+}
+
+// PinnedSubject is a subject known before the first row.
+type PinnedSubject struct {
+	Namespace string
+	Value     string // the constant, when Param is 0
+	Param     int    // 1-based parameter number, else 0
+}

@@ -1,0 +1,3 @@
+// Package mask changes one value into what a person without clearance sees of it. Masks are typed, so that text and
+// binary clients can decode the result; NULL stays NULL, and no mask's output depends on hidden parts of its input.
+package mask
