@@ -1,0 +1,7 @@
+// Package session is the protocol's bookkeeping for one client: which replies the server still owes, and which prepared
+// statement or portal a name means. It holds no connection and makes no decision; the proxy tells it what was sent and
+// what came back, and it answers in whose name a reply came. A reply that nobody is owed is an error, never a guess.
+//
+// A Queue is shared by the goroutine that sends upstream (Push) and the one that receives (Answer). Names belong to the
+// sending goroutine; only the fate of a message, set by the receiving one, crosses over.
+package session

@@ -1,0 +1,111 @@
+package session
+
+import "sync/atomic"
+
+// Fate is what became of a message that defines or removes a name.
+type Fate struct{ v atomic.Uint32 }
+
+// The fates. Pending counts as done for whoever sends further messages before the reply has come: if it fails, the
+// server discards those.
+const (
+	Pending uint32 = iota
+	Done
+	Failed  // the server refused it
+	Skipped // the server discarded it unread
+)
+
+// Set records the fate; the goroutine that receives replies calls it.
+func (f *Fate) Set(v uint32) { f.v.Store(v) }
+
+// Get reads the fate.
+func (f *Fate) Get() uint32 { return f.v.Load() }
+
+// Names maps the names of prepared statements, or of portals, to what they mean to the server, although definitions
+// may still fail or be discarded while later messages already use them.
+//
+// Messages come in batches, each ended by a Sync or a simple Query. Within its batch a pending definition may be taken
+// for done, since its failure makes the server discard the rest of the batch. A later batch runs either way: it must
+// know the fate first, or a statement that failed to be replaced would run under the name and record of its successor.
+type Names[V any] struct {
+	last map[string]*version[V]
+}
+
+type version[V any] struct {
+	value V
+	gone  bool // Close, DEALLOCATE
+	fate  *Fate
+	batch uint64
+	prev  *version[V]
+}
+
+// NewNames is an empty table.
+func NewNames[V any]() *Names[V] { return &Names[V]{last: make(map[string]*version[V])} }
+
+// Len is the number of names held, including those removed whose fate is not yet known.
+func (n *Names[V]) Len() int { return len(n.last) }
+
+// Unsettled returns the fate that must be known before the name can be used in batch, or nil.
+func (n *Names[V]) Unsettled(name string, batch uint64) *Fate {
+	for v := n.settled(name); v != nil; v = v.prev {
+		if v.batch != batch && v.fate.Get() == Pending {
+			return v.fate
+		}
+	}
+	return nil
+}
+
+// Define notes that name will mean value if the message with this fate, sent in batch, succeeds.
+func (n *Names[V]) Define(name string, value V, fate *Fate, batch uint64) {
+	n.last[name] = &version[V]{value: value, fate: fate, batch: batch, prev: n.settled(name)}
+}
+
+// Remove notes that name will mean nothing if the message with this fate, sent in batch, succeeds.
+func (n *Names[V]) Remove(name string, fate *Fate, batch uint64) {
+	if prev := n.settled(name); prev != nil {
+		n.last[name] = &version[V]{gone: true, fate: fate, batch: batch, prev: prev}
+	}
+}
+
+// Clear forgets every name at once.
+func (n *Names[V]) Clear() { clear(n.last) }
+
+// Find returns what name means to the server when it reads the message sent next.
+func (n *Names[V]) Find(name string) (value V, ok bool) {
+	if v := n.settled(name); v != nil && !v.gone {
+		return v.value, true
+	}
+	return value, false
+}
+
+// settled drops the versions that never came into force and returns the one that did, or may yet.
+func (n *Names[V]) settled(name string) *version[V] {
+	v := n.last[name]
+	for v != nil {
+		switch v.fate.Get() {
+		case Failed:
+			// A failed definition leaves an older named object; the unnamed one is gone before the failure.
+			if name == "" && !v.gone {
+				v = nil
+				continue
+			}
+			v = v.prev
+			continue
+		case Skipped:
+			v = v.prev
+			continue
+		case Done:
+			v.prev = nil
+			if v.gone {
+				v = nil
+				continue
+			}
+		}
+		break
+	}
+	if v == nil {
+		delete(n.last, name)
+		return nil
+	}
+	n.last[name] = v
+	return v
+}
