@@ -1,0 +1,132 @@
+package configs_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"shiguan/configs"
+)
+
+func TestPathsAreRelativeToTheFile(t *testing.T) {
+	c, err := configs.LoadProxy("proxy.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for got, want := range map[configs.Path]string{c.People: "people.yaml", c.Log.Key: "log.key",
+		c.Databases[0].Catalogue.PasswordFile: "catalogue.password", c.Databases[0].Roles[0].PasswordFile: "civil_affairs_clerk.password"} {
+		if got.String() != filepath.Join(here, want) {
+			t.Errorf("got %s, want %s below %s", got, want, here)
+		}
+	}
+}
+
+const small = `people: p
+policy: p
+log: {dir: /d, origin: o, key: k, recipients: r, subject_key: s}
+witnesses: {policy: q}
+databases:
+  - name: civil
+    host: 127.0.0.1
+    catalogue: {user: c, password_file: f}
+    roles: [{name: r, password_file: f}]
+`
+
+func loadText(t *testing.T, text string) (*configs.Proxy, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "proxy.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return configs.LoadProxy(file)
+}
+
+func TestWhatIsLeftOutHasDefaults(t *testing.T) {
+	c, err := loadText(t, small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Log.Dir != "/d" {
+		t.Errorf("an absolute path became %s", c.Log.Dir)
+	}
+	if d := c.Databases[0]; d.Port != 5432 || d.DBName != "civil" {
+		t.Errorf("port %d, dbname %s", d.Port, d.DBName)
+	}
+	if c.Log.CheckpointInterval != time.Second || c.Witnesses.OnLag != configs.OnLagWarn || c.Limits.Connections == 0 {
+		t.Errorf("defaults are missing: %+v", c)
+	}
+}
+
+func TestProblemsAreReportedWithTheirLine(t *testing.T) {
+	for _, tt := range []struct{ name, old, new, want string }{
+		{"unknown key", "policy: p\n", "policy: p\nlisten_adress: x\n", ":3: unknown key \"listen_adress\""},
+		{"unknown key inside", "host: 127.0.0.1", "host: 127.0.0.1\n    hots: x", ":8: unknown key \"hots\""},
+		{"repeated key", "policy: p\n", "policy: p\npolicy: q\n", ":3: mapping key \"policy\" already defined at line 2"},
+		{"wrong type", "name: civil", "name: [civil]", ":6: cannot unmarshal"},
+		{"duration without a unit", "witnesses: {policy: q}", "witnesses: {policy: q, max_lag: 5}", ":4: "},
+		{"size", "people: p", "people: p\nlimits: {message_bytes: 3 megs}", ":2: \"3 megs\" is no size"},
+		{"negative size", "people: p", "people: p\nlimits: {message_bytes: -1}", ":2: \"-1\" is no size"},
+		{"missing at the top", "people: p\n", "", ":1: people is missing"},
+		{"missing inside", "origin: o, ", "", ":3: log.origin is missing"},
+		{"missing in a list", "    host: 127.0.0.1\n", "", ":6: databases[0].host is missing"},
+		{"no roles", "    roles: [{name: r, password_file: f}]\n", "", ":6: databases[0].roles is missing"},
+		{"bad word", "{policy: q}", "{policy: q, on_lag: panic}", ":4: witnesses.on_lag: \"panic\" is none of"},
+		{"bad address", "people: p", "people: p\nlisten: 6432", ":2: listen: \"6432\" is no address"},
+		{"zero", "people: p", "people: p\nlimits:\n  connections: 0", ":3: limits.connections must be more than zero"},
+		{"bad port", "host: 127.0.0.1", "host: 127.0.0.1\n    port: 70000", ":8: databases[0].port: 70000 is no port"},
+		{"twice", "databases:\n", "databases:\n  - {name: civil, host: h, catalogue: {user: c, password_file: f}, roles: [{name: r, password_file: f}]}\n", ":7: database \"civil\" is named twice"},
+		{"second document", "people: p\n", "people: p\n---\n", "more than one YAML document"},
+		{"not YAML", "people: p", "people: {", "did not find"},
+		{"empty", small, "", "is empty"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if !strings.Contains(small, tt.old) {
+				t.Fatalf("%q is not in the text", tt.old)
+			}
+			_, err := loadText(t, strings.Replace(small, tt.old, tt.new, 1))
+			var bad *configs.Error
+			if !errors.As(err, &bad) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAllProblemsOfAFileAreReportedTogether(t *testing.T) {
+	_, err := loadText(t, strings.NewReplacer("people: p\n", "", "host: 127.0.0.1", "port: 0").Replace(small))
+	if err == nil || strings.Count(err.Error(), "\n") != 1 {
+		t.Errorf("want two lines, got %v", err)
+	}
+}
+
+func TestInvestigatorNeedsALogAndAZone(t *testing.T) {
+	example, err := os.ReadFile("investigator.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ old, new, want string }{
+		{"  dir: log\n", "", ""},
+		{"url: http://127.0.0.1:8432/", "url: 127.0.0.1:8432", "log.url: "},
+		{"log:\n  dir: log\n  # The proxy's log.listen.\n  url: http://127.0.0.1:8432/\n", "", "log.dir or log.url is missing"},
+		{"Asia/Shanghai", "Asia/Zhuzhou", "time_zone: "},
+	} {
+		if !strings.Contains(string(example), tt.old) {
+			t.Fatalf("%q is not in the example", tt.old)
+		}
+		file := filepath.Join(t.TempDir(), "investigator.yaml")
+		if err := os.WriteFile(file, []byte(strings.Replace(string(example), tt.old, tt.new, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := configs.LoadInvestigator(file)
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%q: got %v, want %q", tt.old, err, tt.want)
+		}
+	}
+}

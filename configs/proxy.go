@@ -1,0 +1,180 @@
+package configs
+
+import (
+	"path/filepath"
+	"time"
+)
+
+// Proxy is the configuration of `shiguan proxy`.
+type Proxy struct {
+	Listen    string     `yaml:"listen"`    // host:port for PostgreSQL clients
+	Metrics   Metrics    `yaml:"metrics"`   // for Prometheus
+	People    Path       `yaml:"people"`    // who may log in, with SCRAM verifiers; `shiguan passwd` edits it
+	Policy    Path       `yaml:"policy"`    // who may do what
+	Log       Log        `yaml:"log"`       // this proxy's transparency log
+	Witnesses Witnesses  `yaml:"witnesses"` // who co-signs it
+	Databases []Database `yaml:"databases"` // what clients may connect to
+	Limits    Limits     `yaml:"limits"`
+}
+
+// Metrics is where Prometheus finds /metrics.
+type Metrics struct {
+	Listen string `yaml:"listen"` // host:port
+}
+
+// Log is where records go. Losing Key or Dir ends the log's life; neither can be had again from anywhere.
+type Log struct {
+	Dir                Path          `yaml:"dir"`
+	Origin             string        `yaml:"origin"`              // the log's name for ever, as in a URL without scheme
+	Key                Path          `yaml:"key"`                 // signed-note private key, from `shiguan key new-log`
+	Listen             string        `yaml:"listen"`              // host:port for tlog-tiles and investigators, HTTP
+	Recipients         Path          `yaml:"recipients"`          // age recipients of the investigators
+	SubjectKey         Path          `yaml:"subject_key"`         // from `shiguan key new-subject`, shared with investigators
+	CheckpointInterval time.Duration `yaml:"checkpoint_interval"` // how often a new head is signed and witnessed
+	SegmentSize        Size          `yaml:"segment_size"`        // bytes of a segment file before the next begins
+}
+
+// What a proxy does when no quorum has co-signed for longer than max_lag.
+const (
+	OnLagWarn     = "warn"      // metric and log line only
+	OnLagReadOnly = "read-only" // statements that may write are refused
+	OnLagStop     = "stop"      // every statement is refused
+)
+
+// Witnesses says whose cosignatures make a head count.
+type Witnesses struct {
+	Policy Path          `yaml:"policy"`  // C2SP tlog-policy file: log, witnesses with URLs, quorum
+	MaxLag time.Duration `yaml:"max_lag"` // age of the oldest unwitnessed record that is still fine
+	OnLag  string        `yaml:"on_lag"`  // one of the OnLag words
+}
+
+// Database is one database that clients reach through the proxy.
+type Database struct {
+	Name      string    `yaml:"name"`   // what clients ask for
+	Host      string    `yaml:"host"`   // host name, address, or the directory of a Unix socket
+	Port      int       `yaml:"port"`   // 5432 when left out
+	DBName    string    `yaml:"dbname"` // the database's name at the server; as Name when left out
+	Catalogue Catalogue `yaml:"catalogue"`
+	Roles     []Role    `yaml:"roles"` // the roles that people become; the people file says who becomes which
+}
+
+// Catalogue is the role with which the proxy itself reads pg_catalog to resolve names. It needs no other right.
+type Catalogue struct {
+	User         string `yaml:"user"`
+	PasswordFile Path   `yaml:"password_file"`
+}
+
+// Role is an upstream role whose password only the proxy knows, so that the direct way to the database is closed.
+type Role struct {
+	Name         string `yaml:"name"`
+	PasswordFile Path   `yaml:"password_file"`
+}
+
+// Limits keep one client from taking the proxy away from the others.
+type Limits struct {
+	Connections     int           `yaml:"connections"`     // logged in at the same time; more get 53300
+	Unauthenticated int           `yaml:"unauthenticated"` // not yet logged in at the same time
+	LoginTimeout    time.Duration `yaml:"login_timeout"`   // from the first byte to a finished login
+	MessageBytes    Size          `yaml:"message_bytes"`   // one message of a client; larger ones end the session
+}
+
+// LoadProxy reads and checks a proxy's configuration. Its error is an *Error where the file could be read.
+func LoadProxy(file string) (*Proxy, error) {
+	c := defaultProxy()
+	if err := load(file, c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func defaultProxy() *Proxy {
+	return &Proxy{
+		Listen:    "127.0.0.1:6432",
+		Metrics:   Metrics{Listen: "127.0.0.1:9432"},
+		Log:       Log{Listen: "127.0.0.1:8432", CheckpointInterval: time.Second, SegmentSize: 64 << 20},
+		Witnesses: Witnesses{MaxLag: time.Minute, OnLag: OnLagWarn},
+		Limits:    Limits{Connections: 1000, Unauthenticated: 200, LoginTimeout: 15 * time.Second, MessageBytes: 64 << 20},
+	}
+}
+
+func (c *Proxy) check(r *reporter) {
+	r.address(c.Listen, "listen")
+	r.address(c.Metrics.Listen, "metrics", "listen")
+	r.required(c.People.String(), "the file that `shiguan passwd` writes", "people")
+	r.required(c.Policy.String(), "the policy file", "policy")
+	c.Log.check(r)
+	c.Witnesses.check(r)
+	c.checkDatabases(r)
+	positive(r, c.Limits.Connections, "limits", "connections")
+	positive(r, c.Limits.Unauthenticated, "limits", "unauthenticated")
+	positive(r, c.Limits.LoginTimeout, "limits", "login_timeout")
+	positive(r, c.Limits.MessageBytes, "limits", "message_bytes")
+}
+
+func (l *Log) check(r *reporter) {
+	r.required(l.Dir.String(), "the directory of the log", "log", "dir")
+	r.required(l.Origin, "the log's name, such as audit.example.gov.cn/civil-affairs", "log", "origin")
+	r.required(l.Key.String(), "the file that `shiguan key new-log` writes", "log", "key")
+	r.address(l.Listen, "log", "listen")
+	r.required(l.Recipients.String(), "the investigators' age recipients, from `shiguan key new-identity`", "log", "recipients")
+	r.required(l.SubjectKey.String(), "the file that `shiguan key new-subject` writes", "log", "subject_key")
+	positive(r, l.CheckpointInterval, "log", "checkpoint_interval")
+	positive(r, l.SegmentSize, "log", "segment_size")
+}
+
+func (w *Witnesses) check(r *reporter) {
+	r.required(w.Policy.String(), "the quorum policy, in C2SP tlog-policy form", "witnesses", "policy")
+	positive(r, w.MaxLag, "witnesses", "max_lag")
+	switch w.OnLag {
+	case OnLagWarn, OnLagReadOnly, OnLagStop:
+	default:
+		r.addf([]any{"witnesses", "on_lag"}, "witnesses.on_lag: %q is none of %s, %s, %s", w.OnLag, OnLagWarn, OnLagReadOnly, OnLagStop)
+	}
+}
+
+func (c *Proxy) checkDatabases(r *reporter) {
+	if len(c.Databases) == 0 {
+		r.add("databases is missing: name at least one database that clients may reach", "databases")
+	}
+	seen := map[string]bool{}
+	for i := range c.Databases {
+		d := &c.Databases[i]
+		d.fill()
+		d.check(r, i)
+		if seen[d.Name] {
+			r.addf([]any{"databases", i, "name"}, "database %q is named twice", d.Name)
+		}
+		seen[d.Name] = true
+	}
+}
+
+// fill supplies what a list entry leaves out.
+func (d *Database) fill() {
+	if d.Port == 0 {
+		d.Port = 5432
+	}
+	if d.DBName == "" {
+		d.DBName = d.Name
+	}
+}
+
+func (d *Database) check(r *reporter, i int) {
+	at := func(way ...any) []any { return append([]any{"databases", i}, way...) }
+	r.required(d.Name, "the name clients ask for", at("name")...)
+	r.required(d.Host, "a host, or the directory of the server's Unix socket", at("host")...)
+	if d.Port < 1 || d.Port > 65535 {
+		r.addf(at("port"), "%s: %d is no port", name(at("port")), d.Port)
+	}
+	if len(d.Host) > 0 && d.Host[0] == '.' && !filepath.IsAbs(d.Host) {
+		r.addf(at("host"), "%s: the directory of a Unix socket must be absolute", name(at("host")))
+	}
+	r.required(d.Catalogue.User, "the role that reads the catalogue", at("catalogue", "user")...)
+	r.required(d.Catalogue.PasswordFile.String(), "a file with the role's password", at("catalogue", "password_file")...)
+	if len(d.Roles) == 0 {
+		r.addf(at("roles"), "%s is missing: name the roles that people become", name(at("roles")))
+	}
+	for j, role := range d.Roles {
+		r.required(role.Name, "the upstream role", at("roles", j, "name")...)
+		r.required(role.PasswordFile.String(), "a file with the role's password", at("roles", j, "password_file")...)
+	}
+}
