@@ -75,7 +75,9 @@ type Limits struct {
 	Connections     int           `yaml:"connections"`     // logged in at the same time; more get 53300
 	Unauthenticated int           `yaml:"unauthenticated"` // not yet logged in at the same time
 	LoginTimeout    time.Duration `yaml:"login_timeout"`   // from the first byte to a finished login
-	MessageBytes    Size          `yaml:"message_bytes"`   // one message of a client; larger ones end the session
+	ConnectTimeout  time.Duration `yaml:"connect_timeout"` // to reach the database's server
+	MessageBytes    Size          `yaml:"message_bytes"`   // the largest statement or Bind; a longer one gets 54000
+	Statements      int           `yaml:"statements"`      // prepared statements and portals a session may hold
 }
 
 // LoadProxy reads and checks a proxy's configuration. Its error is an *Error where the file could be read.
@@ -93,7 +95,8 @@ func defaultProxy() *Proxy {
 		Metrics:   Metrics{Listen: "127.0.0.1:9432"},
 		Log:       Log{Listen: "127.0.0.1:8432", CheckpointInterval: time.Second, SegmentSize: 64 << 20},
 		Witnesses: Witnesses{MaxLag: time.Minute, OnLag: OnLagWarn},
-		Limits:    Limits{Connections: 1000, Unauthenticated: 200, LoginTimeout: 15 * time.Second, MessageBytes: 64 << 20},
+		Limits: Limits{Connections: 5000, Unauthenticated: 512, LoginTimeout: 30 * time.Second,
+			ConnectTimeout: 10 * time.Second, MessageBytes: 16 << 20, Statements: 10000},
 	}
 }
 
@@ -108,7 +111,9 @@ func (c *Proxy) check(r *reporter) {
 	positive(r, c.Limits.Connections, "limits", "connections")
 	positive(r, c.Limits.Unauthenticated, "limits", "unauthenticated")
 	positive(r, c.Limits.LoginTimeout, "limits", "login_timeout")
+	positive(r, c.Limits.ConnectTimeout, "limits", "connect_timeout")
 	positive(r, c.Limits.MessageBytes, "limits", "message_bytes")
+	positive(r, c.Limits.Statements, "limits", "statements")
 }
 
 func (l *Log) check(r *reporter) {
