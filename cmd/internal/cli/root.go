@@ -18,6 +18,7 @@ Begin with:  shiguan demo --dir demo`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
+		keyCommand(),
 		versionCommand(),
 	)
 	return root
