@@ -1,0 +1,211 @@
+package witness
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/mod/sumdb/note"
+
+	"shiguan/auditlog/tiles"
+)
+
+// Options configure a witness. Signer, Logs and StateDir are required.
+type Options struct {
+	Name       string                   // the witness's name; if set it MUST be that of the signer's key
+	Signer     *tiles.CosignatureSigner // the witness's key
+	Logs       []LogConfig              // the logs it co-signs; one with several keys stands here several times
+	StateDir   string                   // owned by this witness alone; created if missing
+	Limits     Limits
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Clock      func() time.Time // time.Now if nil
+}
+
+// LogConfig is one key of a log. Origin MUST be the name of the key.
+type LogConfig struct{ Origin, VKey string }
+
+// Witness co-signs checkpoints. It is safe for concurrent use.
+type Witness struct {
+	signer   *tiles.CosignatureSigner
+	verifier *tiles.CosignatureVerifier
+	dir      *stateDir
+	logs     map[string]*logState // by origin hash; fixed after Open
+	callers  *callers
+	limits   Limits
+	slots    chan struct{} // one for each request being handled
+	logger   *slog.Logger
+	metrics  *metrics
+	clock    func() time.Time
+	failed   chan struct{} // closed once state could not be made durable
+	failure  atomic.Pointer[error]
+	failOnce sync.Once
+}
+
+// logState is what the witness knows of one origin.
+type logState struct {
+	origin string
+	keys   []note.Verifier // none: the log is no longer configured, its last checkpoint is only shown
+
+	// mu is held from reading the latest checkpoint until its successor is durable: the compare-and-set of tlog-witness.
+	mu     sync.Mutex
+	latest tiles.Checkpoint // guarded by mu; size 0 if nothing was ever co-signed
+	signed time.Time        // guarded by mu; of the latest cosignature
+
+	// shown is the latest checkpoint with signatures, for the monitoring endpoint. It is set once durable.
+	shown atomic.Pointer[[]byte]
+}
+
+// Open takes the state directory, checks all state in it and returns a witness that goes on where it was. It fails if the
+// directory is in use or damaged.
+func Open(o Options) (*Witness, error) {
+	if o.Signer == nil {
+		return nil, errors.New("a witness needs a key: make one with `shiguan key`")
+	}
+	if o.Name != "" && o.Name != o.Signer.Name() {
+		return nil, fmt.Errorf("the witness is named %s and its key %s: use one name for both", o.Name, o.Signer.Name())
+	}
+	verifier, err := tiles.NewCosignatureVerifier(o.Signer.VKey().String())
+	if err != nil {
+		return nil, fmt.Errorf("the witness's key: %w", err)
+	}
+	logs, err := configuredLogs(o.Logs)
+	if err != nil {
+		return nil, err
+	}
+	w := &Witness{
+		signer: o.Signer, verifier: verifier, logs: logs, limits: o.Limits.withDefaults(), logger: o.Logger, clock: o.Clock,
+		failed: make(chan struct{}),
+	}
+	w.callers = newCallers(w.limits)
+	w.slots = make(chan struct{}, w.limits.Concurrent)
+	if w.logger == nil {
+		w.logger = slog.New(slog.DiscardHandler)
+	}
+	if w.clock == nil {
+		w.clock = time.Now
+	}
+	if w.dir, err = openStateDir(o.StateDir); err != nil {
+		return nil, err
+	}
+	if err := w.restore(); err != nil {
+		return nil, errors.Join(err, w.dir.close())
+	}
+	if w.metrics, err = newMetrics(w, o.Registerer); err != nil {
+		return nil, errors.Join(err, w.dir.close())
+	}
+	return w, nil
+}
+
+func configuredLogs(configs []LogConfig) (map[string]*logState, error) {
+	if len(configs) == 0 {
+		return nil, errors.New("the witness is configured for no log: name at least one by origin and key")
+	}
+	logs := make(map[string]*logState)
+	for _, c := range configs {
+		v, err := tiles.NewLogVerifier(c.VKey)
+		if err != nil {
+			return nil, fmt.Errorf("key of log %s: %w", c.Origin, err)
+		}
+		if v.Name() != c.Origin {
+			return nil, fmt.Errorf("log %s has a key named %s: the key of a log is named for its origin", c.Origin, v.Name())
+		}
+		id := originHash(c.Origin)
+		if logs[id] == nil {
+			logs[id] = &logState{origin: c.Origin}
+		}
+		for _, k := range logs[id].keys {
+			if k.KeyHash() == v.KeyHash() {
+				return nil, fmt.Errorf("log %s is configured twice with the same key", c.Origin)
+			}
+		}
+		logs[id].keys = append(logs[id].keys, v)
+	}
+	return logs, nil
+}
+
+// restore reads the state directory into w.logs.
+func (w *Witness) restore() error {
+	states, err := w.dir.load()
+	if err != nil {
+		return err
+	}
+	for id, signed := range states {
+		path := filepath.Join(w.dir.path, id+stateSuffix)
+		if w.logs[id] == nil {
+			w.logs[id] = new(logState)
+		}
+		if err := w.logs[id].restore(id, signed, w.verifier); err != nil {
+			return damaged(path, err)
+		}
+	}
+	for _, l := range w.logs {
+		switch {
+		case l.keys == nil:
+			w.logger.Warn("state of a log that is not configured; it is kept, but nothing of that log is co-signed", "origin", l.origin)
+		case l.shown.Load() == nil:
+			w.logger.Warn("nothing was ever co-signed for this log: beginning from an empty tree", "origin", l.origin)
+		}
+	}
+	return nil
+}
+
+// restore takes a checkpoint that decodeState has let pass. The checksum guards against accidents; the signatures against
+// a file that belongs to something else. Keys may have been replaced since, so one that is known suffices.
+func (l *logState) restore(id string, signed []byte, own *tiles.CosignatureVerifier) error {
+	n, err := tiles.ParseNote(signed)
+	if err != nil {
+		return err
+	}
+	head, err := tiles.ParseCheckpoint(n.Text)
+	if err != nil {
+		return err
+	}
+	if originHash(head.Origin) != id {
+		return fmt.Errorf("it holds a checkpoint of %s and is not named for that origin", head.Origin)
+	}
+	good, err := n.Verify(append([]note.Verifier{own}, l.keys...)...)
+	if err != nil {
+		return fmt.Errorf("its signatures: %w", err)
+	}
+	for _, s := range good {
+		if s.Name == own.Name() && s.KeyID == own.KeyHash() {
+			if l.signed, err = tiles.CosignatureTime(s.Blob); err != nil {
+				return err
+			}
+		}
+	}
+	l.origin, l.latest = head.Origin, head
+	l.shown.Store(&signed)
+	return nil
+}
+
+// Failed is closed once the witness could not make state durable. From then on it co-signs nothing: the process should end,
+// and be started again when the disk is well.
+func (w *Witness) Failed() <-chan struct{} { return w.failed }
+
+// Err says why Failed is closed; nil as long as it is not.
+func (w *Witness) Err() error {
+	if err := w.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (w *Witness) fail(err error) {
+	w.failOnce.Do(func() {
+		w.failure.Store(&err)
+		close(w.failed)
+	})
+}
+
+// Close gives the state directory back. The handler MUST NOT be in use any more.
+func (w *Witness) Close() error {
+	w.metrics.unregister()
+	return w.dir.close()
+}
