@@ -20,7 +20,7 @@ const (
 // Authentication is one step of a server's authentication.
 type Authentication struct {
 	Code uint32 // one of the Auth constants
-	Data []byte // the salt, the list of mechanisms (see Offers), or the mechanism's data
+	Data []byte // the salt, the list of mechanisms (see NextMechanism), or the mechanism's data
 }
 
 // ParseAuthentication decodes an Authentication message.
@@ -58,16 +58,23 @@ func validMechanisms(list []byte) bool {
 
 // Offers reports whether an AuthSASL offers a mechanism.
 func (a Authentication) Offers(mechanism string) bool {
-	if a.Code != AuthSASL {
-		return false
-	}
-	c := cursor{rest: a.Data}
-	for name := c.text(); len(name) > 0; name = c.text() {
+	for name, ok := a.NextMechanism(); ok; name, ok = a.NextMechanism() {
 		if string(name) == mechanism {
 			return true
 		}
 	}
 	return false
+}
+
+// NextMechanism takes the first mechanism off the list of an AuthSASL; ok is false when none is left.
+func (a *Authentication) NextMechanism() (name []byte, ok bool) {
+	c := cursor{rest: a.Data}
+	name = c.text()
+	if a.Code != AuthSASL || len(name) == 0 {
+		return nil, false
+	}
+	a.Data = c.rest
+	return name, true
 }
 
 // ParameterStatus reports the value of a setting.
