@@ -143,8 +143,7 @@ func decodePart(b []byte, i int) (data, rest []byte, err error) {
 		return nil, nil, unreadable("%s is missing, or the file is cut short", partNames[i])
 	}
 	nameLen, extraLen := int(le.Uint16(b[26:])), int(le.Uint16(b[28:]))
-	name := b[localLen:min(len(b), localLen+nameLen)]
-	if string(name) != partNames[i] {
+	if len(b)-localLen < nameLen || string(b[localLen:localLen+nameLen]) != partNames[i] {
 		return nil, nil, unreadable("%s is missing where it should stand", partNames[i])
 	}
 	if extraLen != 0 || !bytes.Equal(b[fixedFrom:fixedTo], appendFixed(nil)) {

@@ -17,6 +17,3 @@ func Unzip(file []byte) ([6][]byte, error) { p, err := decode(file); return p, e
 
 // PartNames are the names in the order of Rezip.
 var PartNames = partNames
-
-// Escape is how text from a record is printed.
-var Escape = escape

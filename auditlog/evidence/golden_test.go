@@ -53,9 +53,9 @@ func FuzzVerify(f *testing.F) {
 
 // FuzzContainer wants that whatever the container is read as, packing gives the same bytes.
 func FuzzContainer(f *testing.F) {
-	file := readTestdata(f, "v1.evidence")
+	file := evidence.Rezip([6][]byte{[]byte("p"), []byte("l"), nil, []byte("o"), []byte("pp"), []byte("r")})
 	f.Add(file)
-	f.Add(file[:1000])
+	f.Add(file[:100])
 	f.Fuzz(func(t *testing.T, file []byte) {
 		if raw, err := evidence.Unzip(file); err == nil && string(evidence.Rezip(raw)) != string(file) {
 			t.Error("two files with the same parts")

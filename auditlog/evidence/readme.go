@@ -20,17 +20,17 @@ func Readme(r *Report) string {
 		fmt.Fprintf(&what, "    %-11s %s\n", f.name, f.value)
 	}
 	for _, c := range r.Witnesses {
-		fmt.Fprintf(&who, "    %s  %s\n", escape(c.Name), when(c.Time))
+		fmt.Fprintf(&who, "    %s  %s\n", Escape(c.Name), when(c.Time))
 	}
 	if len(r.Witnesses) == 0 {
 		who.WriteString("    (none)\n")
 	}
 	return strings.NewReplacer(
-		"{{origin}}", escape(r.Origin),
+		"{{origin}}", Escape(r.Origin),
 		"{{index}}", fmt.Sprint(r.Index),
 		"{{size}}", fmt.Sprint(r.Size),
 		"{{root}}", r.Root,
-		"{{quorum}}", escape(r.Quorum),
+		"{{quorum}}", Escape(r.Quorum),
 		"{{facts}}", strings.TrimSuffix(what.String(), "\n"),
 		"{{witnesses}}", strings.TrimSuffix(who.String(), "\n"),
 	).Replace(readmeTemplate)

@@ -100,15 +100,15 @@ func excerpt(s string) string {
 	n := 0
 	for i := range s {
 		if n++; n > maxExcerpt {
-			return escape(s[:i]) + " … (" + fmt.Sprint(len(s)) + " bytes in all; record.json has them)"
+			return Escape(s[:i]) + " … (" + fmt.Sprint(len(s)) + " bytes in all; record.json has them)"
 		}
 	}
-	return escape(s)
+	return Escape(s)
 }
 
-// escape makes text from a record safe to print: no control characters, nothing that reverses or hides text, no line breaks.
+// Escape makes text from a record safe to print: no control characters, nothing that reverses or hides text, no line breaks.
 // The set is fixed here and not taken from Unicode tables, because README.txt must come out the same with every Go release.
-func escape(s string) string {
+func Escape(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		switch {
@@ -144,9 +144,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	line("log", r.Origin)
 	line("entry", fmt.Sprintf("%d of %d", r.Index, r.Size))
 	line("root", r.Root)
-	line("quorum", escape(r.Quorum))
+	line("quorum", Escape(r.Quorum))
 	for _, c := range r.Witnesses {
-		line("witness", escape(c.Name)+"  "+when(c.Time))
+		line("witness", Escape(c.Name)+"  "+when(c.Time))
 	}
 	for _, f := range facts(r.Record) {
 		line(f.name, f.value)
