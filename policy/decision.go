@@ -49,6 +49,9 @@ type Plan struct {
 	// AboutPersons says that rows of this statement may leave only under a record that names their subjects: by a
 	// Subject output, or by Pinned.
 	AboutPersons bool
+	// FilterErrors says that the statement touches a table with a column that this person may not see in clear: errors and
+	// notices of the server may quote its values (a failing row, a cast) and are passed on without them.
+	FilterErrors bool
 }
 
 // OutputPlan is what happens to one column of a result.

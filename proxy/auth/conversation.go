@@ -24,7 +24,9 @@ type RefusedError struct {
 	Reason string // one of the Reason constants
 }
 
-func (e *RefusedError) Error() string { return fmt.Sprintf("login of %q refused: %s", e.User, e.Reason) }
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("login of %q refused: %s", e.User, e.Reason)
+}
 
 // Wire is what the client is told: the same for every reason, in PostgreSQL's words.
 func (e *RefusedError) Wire() *wire.Error {

@@ -109,3 +109,12 @@ func (n *Names[V]) settled(name string) *version[V] {
 	n.last[name] = v
 	return v
 }
+
+// Prune forgets the names whose settled meaning keep rejects.
+func (n *Names[V]) Prune(keep func(V) bool) {
+	for name := range n.last {
+		if v := n.settled(name); v != nil && !v.gone && !keep(v.value) {
+			delete(n.last, name)
+		}
+	}
+}

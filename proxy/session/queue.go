@@ -237,3 +237,13 @@ func owes(e Expect, t byte) (done, ok bool) {
 	}
 	return false, false
 }
+
+// Head is the oldest entry still owed.
+func (q *Queue[E]) Head() (o Owed[E], ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.n == 0 {
+		return o, false
+	}
+	return q.ring[q.head], true
+}

@@ -73,6 +73,12 @@ func (b *DataRowBuilder) CloseValue(dst []byte, at int) {
 	b.dst = dst
 }
 
+// CloseNull ends the value that OpenValue began at at as a NULL, whatever was appended to it.
+func (b *DataRowBuilder) CloseNull(dst []byte, at int) {
+	binary.BigEndian.PutUint32(dst[at:], 0xffffffff)
+	b.dst = dst[:at+4]
+}
+
 // End completes the message and returns dst with it.
 func (b *DataRowBuilder) End() []byte { return endCounted(b.dst, b.at, b.n) }
 

@@ -1,0 +1,270 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+
+	"shiguan/auditlog"
+	"shiguan/auditlog/record"
+	"shiguan/auditlog/record/seal"
+	"shiguan/auditlog/tiles"
+	"shiguan/configs"
+	"shiguan/policy"
+	"shiguan/proxy"
+	"shiguan/proxy/auth"
+	"shiguan/witness/quorum"
+)
+
+func proxyCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "proxy --config FILE",
+		Short: "Stand before databases: decide, mask and record every statement",
+		Long: `Serves PostgreSQL clients, its transparency log (C2SP tlog-tiles) and metrics.
+
+SIGHUP reads the policy and the people file again; a faulty one changes nothing. SIGTERM lets transactions finish for
+ten seconds. Exit code 3: the log could not be written or was found rolled back; for a minute before, everybody is told
+SQLSTATE 58030.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runProxy(cmd.Context(), file) },
+	}
+	c.Flags().StringVar(&file, "config", "proxy.yaml", "configuration of the proxy")
+	return c
+}
+
+// How long a proxy that cannot serve goes on saying so, and how long it lets transactions finish when told to stop.
+const (
+	lastWords = time.Minute
+	grace     = 10 * time.Second
+)
+
+func runProxy(ctx context.Context, file string) error {
+	cfg, err := configs.LoadProxy(file)
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	log, err := openLog(ctx, cfg, logger, registry)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.Background(), grace)
+		defer cancel()
+		if err := log.Close(closing); err != nil {
+			logger.Error("closing the log failed", "err", err)
+		}
+	}()
+	options, err := proxyOptions(cfg)
+	if err != nil {
+		return err
+	}
+	options.Log, options.Logger, options.Registerer, options.Version = log, logger, registry, version().Version
+	server, err := proxy.New(*options)
+	if err != nil {
+		return exit(ExitBrokeLog, err)
+	}
+	return serveProxy(ctx, cfg, server, log, registry, logger)
+}
+
+// serveProxy runs until a signal comes or the log breaks.
+func serveProxy(ctx context.Context, cfg *configs.Proxy, server *proxy.Server, log *auditlog.Log, registry *prometheus.Registry, logger *slog.Logger) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	metrics := http.NewServeMux()
+	metrics.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
+	for address, handler := range map[string]http.Handler{cfg.Metrics.Listen: metrics, cfg.Log.Listen: log.Handler()} {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return err
+		}
+		web := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+		go func() { cancel(web.Serve(l)) }()
+		defer web.Close()
+	}
+	l, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return err
+	}
+	go reloadOnHangup(ctx, cfg, server, logger)
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-log.Done():
+			logger.Error("the log is broken: refusing everybody, then stopping", "err", log.Err(), "in", lastWords)
+			select {
+			case <-ctx.Done():
+			case <-time.After(lastWords):
+			}
+			cancel(log.Err())
+		}
+	}()
+	logger.Info("serving", "clients", l.Addr(), "log", cfg.Log.Listen, "metrics", cfg.Metrics.Listen, "origin", cfg.Log.Origin)
+	err = server.Serve(ctx, l, grace)
+	if broken := log.Err(); errors.Is(broken, auditlog.ErrBroken) {
+		return exit(ExitBrokeLog, broken)
+	}
+	return err
+}
+
+func openLog(ctx context.Context, cfg *configs.Proxy, logger *slog.Logger, registry *prometheus.Registry) (*auditlog.Log, error) {
+	key, err := os.ReadFile(cfg.Log.Key.String())
+	if err != nil {
+		return nil, err
+	}
+	signer, err := tiles.NewLogSigner(string(bytes.TrimSpace(key)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.Log.Key, err)
+	}
+	recipients, err := seal.ParseRecipients(cfg.Log.Recipients.String())
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(cfg.Witnesses.Policy.String())
+	if err != nil {
+		return nil, err
+	}
+	policy, err := tiles.ParsePolicy(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.Witnesses.Policy, err)
+	}
+	cosigner, err := quorum.New(quorum.Options{Policy: policy, Logger: logger, Registerer: registry})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.Witnesses.Policy, err)
+	}
+	log, err := auditlog.Open(ctx, auditlog.Options{
+		Dir: cfg.Log.Dir.String(), Origin: cfg.Log.Origin, Signer: signer, Recipients: recipients, Cosigner: cosigner, Quorum: policy,
+		Interval: cfg.Log.CheckpointInterval, SegmentBytes: int64(cfg.Log.SegmentSize), Logger: logger, Registerer: registry,
+	})
+	if err != nil {
+		return nil, exit(ExitBrokeLog, err)
+	}
+	return log, nil
+}
+
+func proxyOptions(cfg *configs.Proxy) (*proxy.Options, error) {
+	o := &proxy.Options{
+		Limits: proxy.Limits{
+			Connections: cfg.Limits.Connections, Unauthenticated: cfg.Limits.Unauthenticated,
+			MessageBytes: int(cfg.Limits.MessageBytes), LoginTimeout: cfg.Limits.LoginTimeout,
+			ConnectTimeout: cfg.Limits.ConnectTimeout, Statements: cfg.Limits.Statements,
+		},
+		Witness: proxy.WitnessLag{Max: cfg.Witnesses.MaxLag, On: proxy.OnLag(cfg.Witnesses.OnLag)},
+	}
+	text, err := os.ReadFile(cfg.Log.SubjectKey.String())
+	if err != nil {
+		return nil, err
+	}
+	if o.SubjectKey, err = record.ParseSubjectKey(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.Log.SubjectKey, err)
+	}
+	if o.Policy, err = loadPolicy(cfg.Policy.String()); err != nil {
+		return nil, err
+	}
+	if o.People, err = auth.LoadPeople(cfg.People.String()); err != nil {
+		return nil, err
+	}
+	for _, d := range cfg.Databases {
+		db, err := database(d)
+		if err != nil {
+			return nil, err
+		}
+		o.Databases = append(o.Databases, db)
+	}
+	return o, nil
+}
+
+func loadPolicy(file string) (*policy.Policy, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return policy.Parse(file, text)
+}
+
+func database(d configs.Database) (proxy.Database, error) {
+	db := proxy.Database{
+		Name: d.Name, Host: d.Host, Port: uint16(d.Port), DBName: d.DBName,
+		CatalogueUser: d.Catalogue.User, Roles: make(map[string]string, len(d.Roles)),
+	}
+	var err error
+	if db.CataloguePass, err = readSecret(d.Catalogue.PasswordFile); err != nil {
+		return db, err
+	}
+	for _, r := range d.Roles {
+		if db.Roles[r.Name], err = readSecret(r.PasswordFile); err != nil {
+			return db, err
+		}
+	}
+	return db, nil
+}
+
+// readSecret reads a file that holds one line.
+func readSecret(file configs.Path) (string, error) {
+	text, err := os.ReadFile(file.String())
+	if err != nil {
+		return "", err
+	}
+	secret := string(bytes.TrimRight(text, "\r\n"))
+	if secret == "" {
+		return "", fmt.Errorf("%s: the file is empty: write the password into it", file)
+	}
+	return secret, nil
+}
+
+// reloadOnHangup reads policy and people again at SIGHUP. What cannot be read or is not valid changes nothing.
+func reloadOnHangup(ctx context.Context, cfg *configs.Proxy, server *proxy.Server, logger *slog.Logger) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+		}
+		if err := reload(cfg, server); err != nil {
+			logger.Error("reload failed: what was in force stays in force", "err", err)
+			continue
+		}
+		logger.Info("policy and people reloaded")
+	}
+}
+
+func reload(cfg *configs.Proxy, server *proxy.Server) error {
+	p, err := loadPolicy(cfg.Policy.String())
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(cfg.People.String())
+	if err != nil {
+		return err
+	}
+	people, err := auth.LoadPeople(cfg.People.String())
+	if err != nil {
+		return err
+	}
+	digest := sha256.Sum256(text)
+	if err := server.SetPolicy(p); err != nil {
+		return err
+	}
+	return server.SetPeople(people, "sha256:"+hex.EncodeToString(digest[:]))
+}

@@ -1,0 +1,402 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"shiguan/auditlog/record"
+	"shiguan/proxy/session"
+	"shiguan/proxy/wire"
+)
+
+// serveServer reads the server's messages until the session ends. It is the only goroutine that writes to the client.
+func (c *conn) serveServer() {
+	for {
+		if !c.fromServer.Ready() && !c.holding() || len(c.toClient.buf) >= released {
+			if err := c.release(); err != nil {
+				c.stop(err)
+				return
+			}
+			if c.fromServer.Buffered() == 0 && c.queue.Idle() {
+				c.fromServer.Idle()
+			}
+		}
+		m, err := c.fromServer.Next()
+		var long *wire.TooLongError
+		switch {
+		case errors.As(err, &long):
+			err = c.streamRow(long)
+		case err == nil:
+			err = c.answer(m)
+		default:
+			err = c.serverGone(err)
+		}
+		if err != nil {
+			c.stop(err)
+			return
+		}
+	}
+}
+
+// holding reports that rows are held back until the record that names their persons is worth writing.
+func (c *conn) holding() bool {
+	s := c.current.step()
+	return s != nil && len(s.subjects) > 0 && len(c.toClient.buf) < released
+}
+
+// release writes what the client may have now. Rows about persons go out under a record that names them.
+func (c *conn) release() error {
+	if s := c.current.step(); s != nil && len(s.subjects) > 0 {
+		r, err := c.trail.disclosure(s, nil)
+		if err != nil {
+			return err
+		}
+		c.toClient.under(r)
+	}
+	return c.toClient.flush()
+}
+
+// serverGone says farewell for whoever closed the server's connection.
+func (c *conn) serverGone(err error) error {
+	if said := c.farewell.Load(); said != nil {
+		return *said
+	}
+	if c.over() {
+		return err
+	}
+	if flushed := c.toClient.flush(); flushed != nil {
+		return flushed
+	}
+	if !c.parted {
+		c.fatal(&wire.Error{Code: "08006", Message: "the database server closed the connection"})
+	}
+	return err
+}
+
+// answer deals with one message of the server.
+func (c *conn) answer(m wire.Message) error {
+	t := m.Type()
+	if e := c.current; e != nil && t == wire.MsgDataRow {
+		return c.row(e, m) // the queue has nothing to say until the result ends
+	}
+	var status byte
+	if t == wire.MsgReadyForQuery {
+		var err error
+		if status, err = wire.ParseReadyForQuery(m.Body()); err != nil {
+			return err
+		}
+	}
+	a, err := c.queue.Answer(t, status)
+	if err != nil {
+		return &wire.ProtocolError{Code: "08P01", Message: err.Error()}
+	}
+	if !a.Known {
+		return c.unasked(m)
+	}
+	e := a.Owed.Exec
+	switch t {
+	case wire.MsgErrorResponse:
+		return c.failed(a, m)
+	case wire.MsgReadyForQuery:
+		return c.ready(a, m, status)
+	case wire.MsgParseComplete, wire.MsgBindComplete, wire.MsgCloseComplete:
+		c.settled(e, session.Done)
+	case wire.MsgRowDescription:
+		return c.rowDescription(a, m)
+	case wire.MsgNoData:
+		if err := c.noColumns(e); err != nil {
+			return err
+		}
+	case wire.MsgDataRow:
+		c.current = e
+		return c.row(e, m)
+	case wire.MsgCopyInResponse:
+		c.copyIn.Store(true)
+		e.open(nil)
+	case wire.MsgCopyOutResponse:
+		if err := c.copyOut(e, m); err != nil {
+			return err
+		}
+	case wire.MsgCopyData:
+		return c.copyRow(e, m)
+	case wire.MsgCopyDone, wire.MsgParameterDescription:
+	case wire.MsgCommandComplete, wire.MsgEmptyQueryResponse, wire.MsgPortalSuspended:
+		return c.complete(e, m)
+	default:
+		return &wire.ProtocolError{Code: "08P01", Message: "the database server sent a message that is not let through"}
+	}
+	if !a.Owed.Own {
+		c.toClient.put(m, c.trail.newest())
+	}
+	return nil
+}
+
+// unasked deals with messages that come by themselves.
+func (c *conn) unasked(m wire.Message) error {
+	switch m.Type() {
+	case wire.MsgParameterStatus:
+		p, err := wire.ParseParameterStatus(m.Body())
+		if err != nil {
+			return err
+		}
+		if err := c.checkStatus(string(p.Name), string(p.Value)); err != nil {
+			return err
+		}
+	case wire.MsgNoticeResponse:
+		if e := c.inFlight(); e != nil && e.filter {
+			return nil
+		}
+	case wire.MsgErrorResponse:
+		c.parted = true // a FATAL nobody asked for: the server closes next
+	}
+	c.toClient.put(m, c.trail.newest())
+	return nil
+}
+
+// checkStatus ends a session whose state would make the analysis wrong: other quoting, other encoding, another role.
+func (c *conn) checkStatus(name, value string) error {
+	switch {
+	case name == "standard_conforming_strings" && value != "on",
+		name == "client_encoding" && value != "UTF8",
+		name == "session_authorization" && value != c.person.Role,
+		name == "is_superuser" && value != "off" && !c.superuser:
+		return &wire.ProtocolError{Code: "42501", Message: "the session's " + name + " changed to a value that policy cannot be checked under"}
+	}
+	return nil
+}
+
+// inFlight is what the server is working on.
+func (c *conn) inFlight() *execution {
+	if o, ok := c.queue.Head(); ok {
+		return o.Exec
+	}
+	return nil
+}
+
+// settled notes the fate of a definition and wakes the client's goroutine if it waits for one.
+func (c *conn) settled(e *execution, fate uint32) {
+	if e == nil || e.fate.Get() != session.Pending {
+		return
+	}
+	c.fateMu.Lock()
+	e.fate.Set(fate)
+	c.fateSet.Signal()
+	c.fateMu.Unlock()
+}
+
+// failed deals with an error of the server: the one it had to make in place of a refused statement, or its own.
+func (c *conn) failed(a session.Answer[*execution], m wire.Message) error {
+	e := a.Owed.Exec
+	fields, err := wire.ParseErrorResponse(m.Body())
+	if err != nil {
+		return err
+	}
+	if fields.Fatal() {
+		c.parted = true
+	}
+	code := string(fields.Get(wire.FieldCode))
+	for _, o := range a.Dropped {
+		c.drop(o.Exec)
+	}
+	c.current = nil
+	if e == nil { // COMMIT of an implicit transaction failed at Sync
+		c.toClient.put(m, c.trail.newest())
+		return nil
+	}
+	c.settled(e, session.Failed)
+	defer e.open(nil)
+	if s := e.step(); s != nil {
+		if err := c.endStep(e, s, code, nil); err != nil {
+			return err
+		}
+		c.copyIn.Store(false)
+		for e.at++; e.at < len(e.steps); e.at++ { // the rest of the string does not run
+			c.endUnrun(&e.steps[e.at])
+		}
+	} else if e.subject != "" {
+		if err := c.recordFailed(e, code); err != nil {
+			return err
+		}
+	}
+	switch {
+	case e.refused != nil && !fields.Fatal():
+		c.toClient.buf = wire.AppendError(c.toClient.buf, e.refused)
+		c.toClient.under(c.trail.newest())
+	case e.filter:
+		c.putFiltered(fields)
+	default:
+		c.toClient.put(m, c.trail.newest())
+	}
+	return nil
+}
+
+// drop settles a message that the server discarded because an earlier one failed.
+func (c *conn) drop(e *execution) {
+	if e == nil {
+		return
+	}
+	c.settled(e, session.Skipped)
+	for i := range e.steps {
+		c.endUnrun(&e.steps[i])
+	}
+	e.open(nil)
+}
+
+func (c *conn) endUnrun(s *step) {
+	if !s.done {
+		s.done = true
+		c.trail.outcome(record.Outcome{Seq: s.seq, Of: s.receipt.Index(), SQLState: "skipped"}, false)
+	}
+}
+
+// recordFailed puts a Parse, Bind or Describe that failed on record.
+func (c *conn) recordFailed(e *execution, code string) error {
+	var s step
+	v := verdict{word: record.DecisionFailed, failure: &wire.Error{Code: code}}
+	v.decision.Reason = "the server failed it before it ran"
+	c.srv.metrics.decided(v.word)
+	return c.trail.statement(&s, time.Now(), func(r *record.Record) { c.describeRefused(r, &v, e.subject, e.portal) })
+}
+
+// putFiltered passes on what an error is, but nothing of what it may quote.
+func (c *conn) putFiltered(fields wire.NoticeFields) {
+	buf, at := wire.Begin(c.toClient.buf, wire.MsgErrorResponse)
+	code := string(fields.Get(wire.FieldCode))
+	message := "the statement failed; the message is withheld because it may contain masked values"
+	if quotesNothing(code) {
+		message = string(fields.Get(wire.FieldMessage))
+	}
+	for _, f := range []byte{wire.FieldSeverity, wire.FieldSeverityPlain, wire.FieldCode} {
+		if v := fields.Get(f); v != nil {
+			buf = wire.AppendNoticeField(buf, f, v)
+		}
+	}
+	buf = wire.AppendNoticeField(buf, wire.FieldMessage, message)
+	c.toClient.buf = wire.EndNotice(buf, at)
+	c.toClient.under(c.trail.newest())
+}
+
+// quotesNothing lists the errors whose message names objects and states but never values of rows.
+func quotesNothing(code string) bool {
+	if len(code) != 5 {
+		return false
+	}
+	switch code[:2] {
+	case "08", "0A", "23", "25", "26", "28", "34", "3D", "40", "53", "55", "57", "58":
+		return true
+	}
+	switch code {
+	case "42501", "42601", "42P01", "42703", "42883", "42P07":
+		return true
+	}
+	return false
+}
+
+// complete ends one statement.
+func (c *conn) complete(e *execution, m wire.Message) error {
+	s := e.step()
+	if s == nil {
+		return &wire.ProtocolError{Code: "08P01", Message: "the database server completed more statements than it was sent"}
+	}
+	var tag []byte
+	if m.Type() == wire.MsgCommandComplete {
+		var err error
+		if tag, err = wire.ParseCommandComplete(m.Body()); err != nil {
+			return err
+		}
+	}
+	code := ""
+	if s.over {
+		code = s.err.Code
+	}
+	if err := c.endStep(e, s, code, tag); err != nil {
+		return err
+	}
+	c.current = nil
+	if e.portal != nil {
+		e.portal.rows.Add(s.rows)
+	}
+	e.at++
+	if e.at == len(e.steps) {
+		c.settled(e, session.Done)
+	}
+	if e.ddl {
+		c.catalogueChanged()
+	}
+	if s.over {
+		c.overrun = s.err
+		if e.portal != nil { // a Query waits for its ReadyForQuery
+			e.open(s.err)
+			c.overrun = nil
+		}
+		return nil
+	}
+	c.toClient.put(m, c.trail.newest())
+	if e.portal != nil {
+		e.open(nil)
+	}
+	return nil
+}
+
+// endStep puts a statement's outcome where it costs least: into its last disclosure, or with the session's next record.
+func (c *conn) endStep(e *execution, s *step, code string, tag []byte) error {
+	if s.done {
+		return nil
+	}
+	s.done = true
+	if rows, ok := wire.RowsAffected(tag); ok && s.rows == 0 {
+		s.rows = rows
+	}
+	out := record.Outcome{
+		Seq: s.seq, Of: s.receipt.Index(), Rows: s.rows, Bytes: s.bytes, SQLState: code,
+		Micros: time.Since(s.started).Microseconds(), Tag: string(tag),
+	}
+	if s.plan.Statement.Copy != nil {
+		c.copyIn.Store(false)
+	}
+	c.srv.metrics.ran(time.Since(s.started))
+	if len(s.subjects) == 0 {
+		c.trail.outcome(out, false)
+		return nil
+	}
+	r, err := c.trail.disclosure(s, &out)
+	if err != nil {
+		return err
+	}
+	c.toClient.under(r)
+	c.trail.outcome(out, true)
+	return nil
+}
+
+// ready ends a batch.
+func (c *conn) ready(a session.Answer[*execution], m wire.Message, status byte) error {
+	c.current = nil
+	e := a.Owed.Exec
+	if status == wire.TxIdle {
+		if c.ddl {
+			c.ddl = false
+			c.db.stale()
+		}
+		c.idleBatch.Store(c.batches + 1)
+	}
+	c.batches++
+	if e != nil && c.overrun != nil {
+		over := c.overrun
+		c.overrun = nil
+		e.open(over) // the ReadyForQuery of the failing statement follows instead of this one
+		return nil
+	}
+	c.toClient.put(m, c.trail.newest())
+	if e != nil {
+		c.settled(e, session.Failed) // definitions that no CommandComplete confirmed
+		e.open(nil)
+	}
+	return nil
+}
+
+// catalogueChanged makes the next decision wait for a fresh catalogue: at once outside a transaction block, and again
+// when the block ends, because until then nobody else sees the change.
+func (c *conn) catalogueChanged() {
+	c.db.stale()
+	c.ddl = true
+}

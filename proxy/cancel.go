@@ -1,0 +1,53 @@
+package proxy
+
+import (
+	"crypto/subtle"
+	"net"
+	"time"
+
+	"shiguan/auditlog/record"
+	"shiguan/proxy/wire"
+)
+
+// cancelRequest cancels what the session with this key is doing, and nothing of any other. The client is not answered.
+func (s *Server) cancelRequest(r wire.CancelRequest) {
+	s.mu.Lock()
+	c := s.keys[r.PID]
+	s.mu.Unlock()
+	if c == nil || subtle.ConstantTimeCompare(c.key.secret[:], r.Key) != 1 {
+		s.metrics.cancels.WithLabelValues("unknown").Inc()
+		return
+	}
+	if c.deliverCancel() {
+		s.metrics.cancels.WithLabelValues("delivered").Inc()
+	} else {
+		s.metrics.cancels.WithLabelValues("idle").Inc()
+	}
+}
+
+// deliverCancel passes a cancel on while a statement is under way. Nothing new is sent to the server until the server has
+// taken it, or it might hit the next statement.
+func (c *conn) deliverCancel() bool {
+	c.busy.Lock()
+	defer c.busy.Unlock()
+	if c.queue.Idle() {
+		return false
+	}
+	receipt, err := c.trail.fact(record.KindCancel, func(*record.Record) {})
+	if err != nil || receipt.Wait() != nil {
+		return false
+	}
+	remote := c.upstream.RemoteAddr()
+	nc, err := net.DialTimeout(remote.Network(), remote.String(), c.srv.limits.ConnectTimeout)
+	if err != nil {
+		c.log.Warn("cancel request could not be delivered", "err", err)
+		return false
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(c.srv.limits.ConnectTimeout))
+	if _, err := nc.Write(wire.AppendCancelRequest(nil, c.serverPID, c.serverKey)); err != nil {
+		return false
+	}
+	nc.Read(make([]byte, 1)) // the server closes once it has signalled
+	return true
+}

@@ -1,0 +1,383 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"shiguan/auditlog/record"
+	"shiguan/policy/sql"
+	"shiguan/proxy/session"
+	"shiguan/proxy/wire"
+)
+
+// refusedText is what the server gets in place of a refused statement. It cannot be parsed, so the server fails it
+// before anything else, in every state; its log shows who did it.
+const refusedText = "shiguan refused this statement"
+
+// refusedName is the statement name under which that text is sent where an unnamed one would destroy the client's.
+const refusedName = "shiguan_refused"
+
+// serveClient reads the client's messages until the session ends.
+func (c *conn) serveClient() {
+	for {
+		if !c.fromClient.Ready() || len(c.toServer.buf) >= 64<<10 {
+			if err := c.sendUpstream(); err != nil {
+				c.clientFailed(err)
+				return
+			}
+			if c.fromClient.Buffered() == 0 && c.queue.Idle() {
+				c.fromClient.Idle()
+			}
+		}
+		m, err := c.fromClient.Next()
+		var long *wire.TooLongError
+		switch {
+		case errors.As(err, &long):
+			err = c.tooLong(long)
+		case err == nil:
+			err = c.handle(m)
+		}
+		if err != nil {
+			c.clientFailed(err)
+			return
+		}
+	}
+}
+
+// errTerminate says that the client took its leave.
+var errTerminate = errors.New("client terminated")
+
+// clientFailed ends the session from the client's side. What must be told to the client goes through the server's
+// goroutine, the only one that writes there.
+func (c *conn) clientFailed(err error) {
+	if errors.Is(err, errTerminate) {
+		c.upstream.Write(wire.AppendTerminate(nil))
+		c.end("client terminated")
+		return
+	}
+	var broken *logError
+	var violation *wire.ProtocolError
+	if errors.As(err, &broken) || errors.As(err, &violation) {
+		c.sayFarewell(err)
+		<-c.ended
+		return
+	}
+	c.end("client disconnected")
+}
+
+// sendUpstream writes what was collected for the server, after the records it must wait for.
+func (c *conn) sendUpstream() error {
+	if len(c.toServer.buf) == 0 {
+		return nil
+	}
+	c.busy.Lock() // not between a cancel request and its delivery
+	defer c.busy.Unlock()
+	return c.toServer.flush()
+}
+
+// handle deals with one message of the client. The table is closed: an unknown message ends the session.
+func (c *conn) handle(m wire.Message) error {
+	switch m.Type() {
+	case wire.MsgQuery:
+		return c.query(m)
+	case wire.MsgParse:
+		return c.parse(m)
+	case wire.MsgBind:
+		return c.bind(m)
+	case wire.MsgDescribe:
+		return c.describe(m)
+	case wire.MsgExecute:
+		return c.execute(m)
+	case wire.MsgClose:
+		return c.close(m)
+	case wire.MsgSync:
+		return c.sync(m)
+	case wire.MsgFlush:
+		if err := wire.ParseEmpty(m.Body()); err != nil {
+			return err
+		}
+		c.toServer.put(m, c.trail.newest())
+		return nil
+	case wire.MsgFunctionCall:
+		return c.functionCall()
+	case wire.MsgCopyData, wire.MsgCopyDone, wire.MsgCopyFail:
+		// Outside of COPY the server ignores them, and so may they pass; inside, the COPY is on record.
+		if m.Type() != wire.MsgCopyData {
+			c.copyIn.Store(false)
+		}
+		c.toServer.put(m, c.trail.newest())
+		return nil
+	case wire.MsgTerminate:
+		return errTerminate
+	}
+	return &wire.ProtocolError{Code: "08P01", Message: "invalid frontend message type"}
+}
+
+// sync ends a batch. While the server takes COPY data it ignores Sync, and so owes nothing for it.
+func (c *conn) sync(m wire.Message) error {
+	if err := wire.ParseEmpty(m.Body()); err != nil {
+		return err
+	}
+	if c.copyIn.Load() {
+		return nil
+	}
+	if err := c.room(); err != nil {
+		return err
+	}
+	c.push(session.Owed[*execution]{Expect: session.Sync})
+	c.batch++
+	c.toServer.put(m, c.trail.newest())
+	return nil
+}
+
+// push notes what the server will owe.
+func (c *conn) push(o session.Owed[*execution]) bool { return c.queue.Push(o) }
+
+// room makes sure that push will not wait for replies to messages that are still in the outbox.
+func (c *conn) room() error {
+	if c.queue.Full() {
+		return c.sendUpstream()
+	}
+	return nil
+}
+
+// await lets the server deal with everything up to the gated message before the next one is looked at.
+func (c *conn) await(g *gate, flush bool) error {
+	if flush {
+		c.toServer.buf = wire.AppendFlush(c.toServer.buf)
+	}
+	if err := c.sendUpstream(); err != nil {
+		return err
+	}
+	select {
+	case <-g.opened:
+		return nil
+	case <-c.ended:
+		return errTerminate
+	}
+}
+
+// settle waits until the fate of an earlier definition is known, where a later batch depends on it.
+func (c *conn) settle(f *session.Fate) error {
+	for f != nil && f.Get() == session.Pending {
+		if err := c.sendUpstream(); err != nil {
+			return err
+		}
+		c.fateMu.Lock()
+		for f.Get() == session.Pending && !c.over() {
+			c.fateSet.Wait()
+		}
+		c.fateMu.Unlock()
+		if c.over() {
+			return errTerminate
+		}
+	}
+	return nil
+}
+
+func (c *conn) over() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// query is the simple protocol: one string of statements, decided as a whole before a byte of it is sent.
+func (c *conn) query(m wire.Message) error {
+	body, err := wire.ParseQuery(m.Body())
+	if err != nil {
+		return err
+	}
+	if c.queue.Skipping() {
+		return nil // the server would not read it either
+	}
+	if err := c.room(); err != nil {
+		return err
+	}
+	now := time.Now()
+	text := string(body)
+	v := c.judge(text, now)
+	if v.failure != nil {
+		return c.refuse(&v, text, nil, session.Query, "")
+	}
+	e := &execution{}
+	plans := v.decision.Plans
+	e.steps = e.one[:0]
+	for i := range plans {
+		e.steps = append(e.steps, step{plan: &plans[i]})
+		c.defineSQL(e, plans[i].Statement)
+	}
+	sent := m
+	if rewritten, ok := joinTexts(plans); ok {
+		sent = wire.AppendQuery(nil, rewritten)
+	}
+	for i := range e.steps {
+		if err := c.record(&e.steps[i], &v, now, nil); err != nil {
+			return err
+		}
+	}
+	return c.forward(e, sent, session.Query, c.mustWait(e))
+}
+
+// mustWait says whether a message must be on disk before the server sees it: whenever it may write, unless it is certain
+// to run in a transaction block, whose COMMIT will wait.
+func (c *conn) mustWait(e *execution) bool {
+	writes := false
+	for i := range e.steps {
+		s := e.steps[i].plan.Statement
+		if s.Block == sql.BlockCommit {
+			return true
+		}
+		if s.MayWrite {
+			if len(e.steps) > 1 || !rowVerb(s.Verb) {
+				return true
+			}
+			writes = true
+		}
+	}
+	return writes && !c.queue.InBlock()
+}
+
+// rowVerb lists the statements that the server can undo at the end of a transaction block, whatever they did.
+func rowVerb(v sql.Verb) bool {
+	switch v {
+	case sql.Select, sql.Insert, sql.Update, sql.Delete, sql.Merge, sql.CopyIn:
+		return true
+	}
+	return false
+}
+
+// record puts one statement on record before it is forwarded.
+func (c *conn) record(s *step, v *verdict, now time.Time, p *portal) error {
+	err := c.trail.statement(s, now, func(r *record.Record) { c.describeStatement(r, s.plan, v, p) })
+	if err != nil {
+		return err
+	}
+	c.srv.metrics.decided(record.DecisionAllowed)
+	return nil
+}
+
+// forward sends an allowed message whose statements are on record.
+func (c *conn) forward(e *execution, m []byte, expect session.Expect, wait bool) error {
+	block := false
+	var newest = c.trail.newest()
+	copies := false
+	for i := range e.steps {
+		s := e.steps[i].plan
+		block = block || s.Statement.Block != sql.BlockNone || len(e.steps) > 1
+		e.ddl = e.ddl || s.Statement.DDL
+		e.filter = e.filter || s.FilterErrors
+		copies = copies || s.Statement.Verb == sql.CopyIn
+		if e.gate == nil && (s.MaxRows > 0 || copies) {
+			e.gate = newGate()
+		}
+	}
+	g := e.gate
+	if !c.push(session.Owed[*execution]{Expect: expect, Exec: e, Block: block}) {
+		c.skipped(e)
+		return nil
+	}
+	if expect == session.Query {
+		c.batch++
+	}
+	if wait {
+		c.toServer.put(m, newest)
+	} else {
+		c.toServer.putRecorded(m, newest)
+	}
+	if g == nil {
+		return nil
+	}
+	if err := c.await(g, expect == session.Execute); err != nil || g.over == nil {
+		return err
+	}
+	// More rows than allowed: the statement must fail, for the client and for the server.
+	failed := &execution{refused: g.over}
+	if expect == session.Query {
+		return c.sendRefused(failed, session.Query, "")
+	}
+	return c.sendRefused(failed, session.Parse, refusedName)
+}
+
+// skipped settles a message that the server will discard unread.
+func (c *conn) skipped(e *execution) {
+	e.fate.Set(session.Skipped)
+	for i := range e.steps {
+		s := &e.steps[i]
+		s.done = true
+		c.trail.outcome(record.Outcome{Seq: s.seq, Of: s.receipt.Index(), SQLState: "skipped"}, false)
+	}
+}
+
+// refuse puts a refused or failed text on record and makes the server fail in its place.
+func (c *conn) refuse(v *verdict, text string, p *portal, expect session.Expect, name string) error {
+	var s step
+	err := c.trail.statement(&s, time.Now(), func(r *record.Record) { c.describeRefused(r, v, text, p) })
+	if err != nil {
+		return err
+	}
+	c.srv.metrics.decided(v.word)
+	failure := *v.failure
+	if v.word == record.DecisionRefused {
+		failure.Detail = refusalDetail(v.decision.Rule, s.receipt.Index())
+	}
+	return c.sendRefused(&execution{refused: &failure}, expect, name)
+}
+
+func (c *conn) sendRefused(e *execution, expect session.Expect, name string) error {
+	if !c.push(session.Owed[*execution]{Expect: expect, Exec: e}) {
+		return nil
+	}
+	receipt := c.trail.newest()
+	if expect == session.Query {
+		c.batch++
+		c.toServer.putRecorded(wire.AppendQuery(nil, refusedText), receipt)
+	} else {
+		c.toServer.putRecorded(wire.AppendParse(nil, name, refusedText, nil), receipt)
+	}
+	return nil
+}
+
+// functionCall is refused always: it reaches any function by number, past every analysis of SQL.
+func (c *conn) functionCall() error {
+	if c.queue.Skipping() {
+		return nil
+	}
+	v := verdict{purpose: c.purpose}
+	v.decision.Rule = "default-deny"
+	v.refuse("42501", "the function call interface is closed: call the function in a statement")
+	return c.refuse(&v, "(function call)", nil, session.Query, "")
+}
+
+// tooLong refuses a message that is longer than the limit, without taking it into memory.
+func (c *conn) tooLong(long *wire.TooLongError) error {
+	if long.Type == wire.MsgCopyData {
+		if err := c.sendUpstream(); err != nil {
+			return err
+		}
+		_, err := c.fromClient.Stream(c.upstream)
+		return err
+	}
+	digest := newDigest()
+	if _, err := c.fromClient.Stream(digest); err != nil {
+		return err
+	}
+	expect := session.Parse
+	switch long.Type {
+	case wire.MsgQuery, wire.MsgFunctionCall:
+		expect = session.Query
+	case wire.MsgParse, wire.MsgBind, wire.MsgDescribe, wire.MsgExecute, wire.MsgClose:
+	default:
+		return &wire.ProtocolError{Code: "08P01", Message: "message is too long"}
+	}
+	if c.queue.Skipping() {
+		return nil
+	}
+	v := verdict{purpose: c.purpose}
+	v.decision.Rule = "default-deny"
+	v.refuse("54000", long.Error())
+	v.detail = digest.detail(long)
+	return c.refuse(&v, "(statement too long to be taken, see detail)", nil, expect, refusedName)
+}

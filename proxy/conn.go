@@ -1,0 +1,166 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"shiguan/auditlog/record"
+	"shiguan/policy/sql"
+	"shiguan/proxy/auth"
+	"shiguan/proxy/session"
+	"shiguan/proxy/wire"
+)
+
+// errShutdown is what clients are told when the proxy stops in good order.
+var errShutdown error = &wire.Error{Code: "57P01", Message: "terminating connection: the proxy is shutting down"}
+
+// conn is one session, from its login to its end.
+type conn struct {
+	srv    *Server
+	log    *slog.Logger
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	id          string
+	address     string
+	application string
+	person      auth.Person
+	db          *database
+	searchPath  []string
+
+	queue *session.Queue[*execution]
+	trail trail
+
+	// The client's goroutine owns these.
+	client     net.Conn
+	fromClient *wire.Reader
+	toServer   outbox
+	batch      uint64 // of messages, ended by Sync or Query
+	statements *session.Names[*prepared]
+	portals    *session.Names[*portal]
+	cursors    *session.Names[*sql.Statement]
+	held       int // at least the bytes of statement text kept for names
+	purpose    string
+	pins       *record.SubjectHasher
+
+	// The server's goroutine owns these.
+	upstream   net.Conn
+	fromServer *wire.Reader
+	toClient   outbox
+	current    *execution // whose rows are coming
+	hasher     *record.SubjectHasher
+	fields     []copyField // scratch
+	masked     []byte      // scratch
+	batches    uint64      // ReadyForQuery received
+	ddl        bool        // the open transaction block changed the catalogue
+	overrun    *wire.Error // the Query under way returned too many rows and must still fail
+	parted     bool        // the server has said why it closes
+
+	// Set at the login.
+	serverPID uint32
+	serverKey []byte
+	superuser bool
+	key       cancelKey
+
+	// Both goroutines use these.
+	copyIn    atomic.Bool           // the server waits for COPY data
+	idleBatch atomic.Uint64         // batches that are over and left no transaction: their portals are gone
+	farewell  atomic.Pointer[error] // why the session must end, for the server's goroutine to say
+	busy      sync.Mutex            // held while bytes go upstream, and while a cancel is delivered
+	fateMu    sync.Mutex
+	fateSet   sync.Cond // a Fate was set
+
+	once   sync.Once
+	reason string                     // why the session ends; set once
+	left   []session.Owed[*execution] // what the server still owed then
+	ended  chan struct{}
+}
+
+// end closes both connections, once, and keeps the first reason.
+func (c *conn) end(reason string) {
+	c.once.Do(func() {
+		c.reason = reason
+		close(c.ended)
+		c.cancel()
+		c.client.Close()
+		c.upstream.Close()
+		c.left = c.queue.Close()
+		c.fateMu.Lock()
+		c.fateSet.Broadcast()
+		c.fateMu.Unlock()
+	})
+}
+
+// sayFarewell ends the session from outside its server's goroutine, which alone may write to the client: that goroutine
+// is woken and tells the client why. A client that does not read does not hold it up for long.
+func (c *conn) sayFarewell(err error) {
+	if c.farewell.CompareAndSwap(nil, &err) {
+		c.client.SetWriteDeadline(time.Now().Add(2 * time.Second))
+		c.upstream.Close()
+	}
+}
+
+// run serves the session until one side leaves, and puts its end on record.
+func (c *conn) run() {
+	var wg sync.WaitGroup
+	wg.Go(c.serveServer)
+	c.serveClient()
+	wg.Wait()
+	c.lose(c.current)
+	for _, o := range c.left {
+		c.lose(o.Exec)
+	}
+	c.trail.close(c.reason)
+}
+
+// fatal tells the client why the session ends. Only the server's goroutine may write to the client, so this is its.
+func (c *conn) fatal(e *wire.Error) {
+	e.Severity = "FATAL"
+	c.srv.metrics.fatal(e.Code)
+	c.toClient.buf = wire.AppendError(c.toClient.buf[:0], e)
+	c.toClient.wait = false
+	c.client.Write(c.toClient.buf) // the session ends either way
+	c.toClient.buf = nil
+	c.end(e.Message)
+}
+
+// stop ends the session because of err, telling the client where that is possible.
+func (c *conn) stop(err error) {
+	var broken *logError
+	var violation *wire.ProtocolError
+	var told *wire.Error
+	switch {
+	case errors.As(err, &told):
+		farewell := *told
+		c.fatal(&farewell)
+	case errors.As(err, &broken):
+		c.srv.logFailed(err)
+		c.fatal(&wire.Error{Code: "58030", Message: "the audit record could not be written: nothing runs without a record",
+			Hint: "Tell the system administrator: the log's disk is full or failing."})
+	case errors.As(err, &violation):
+		c.fatal(&wire.Error{Code: violation.Code, Message: violation.Message})
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		c.end("connection closed")
+	default:
+		c.end("connection failed")
+	}
+}
+
+// lose puts on record that nobody knows how a statement ended.
+func (c *conn) lose(e *execution) {
+	if e == nil {
+		return
+	}
+	for i := range e.steps {
+		if s := &e.steps[i]; !s.done {
+			s.done = true
+			c.trail.outcome(record.Outcome{Seq: s.seq, Of: s.receipt.Index(), Rows: -1, Bytes: s.bytes, SQLState: "08006"}, false)
+		}
+	}
+}

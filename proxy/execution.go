@@ -1,0 +1,110 @@
+package proxy
+
+import (
+	"sync/atomic"
+	"time"
+
+	"shiguan/auditlog"
+	"shiguan/auditlog/record"
+	"shiguan/policy"
+	"shiguan/proxy/session"
+	"shiguan/proxy/wire"
+)
+
+// execution is one message that the server owes a reply for, and what the proxy must know when the reply comes. The
+// client's goroutine makes it and gives it up with Push; the server's goroutine owns it from then on.
+type execution struct {
+	fate    session.Fate // for messages that define or remove names
+	refused *wire.Error  // what the client gets instead of the server's error, which is certain to come
+	shape   *prepared    // Describe: whose columns RowDescription lists
+	formats wire.Formats // Describe of a portal, Execute: the format of each column the server sends
+	subject string       // Parse, Bind, Describe: the statement, in case it fails
+	filter  bool         // errors may carry values that the person may not see
+	ddl     bool
+
+	steps  []step // the statements that run, in order; empty for Parse, Bind, Describe, Close, Sync
+	at     int    // which of steps the server is at
+	portal *portal
+	one    [1]step // backs steps in the common case
+
+	gate *gate // somebody waits for the end of this message
+}
+
+// step is one statement that runs.
+type step struct {
+	plan     *policy.Plan
+	receipt  auditlog.Receipt // of its statement record
+	seq      uint64
+	started  time.Time
+	rows     int64
+	bytes    int64
+	part     int              // disclosures written
+	subjects []record.Subject // of rows that are in the outbox and not yet in a disclosure
+	result   *result
+	over     bool // more rows than the policy lets out: the rest is discarded
+	err      *wire.Error
+	copied   int64 // rows of COPY TO STDOUT
+	done     bool
+}
+
+// gate is where the client's goroutine waits until the server has dealt with a message.
+type gate struct {
+	opened chan struct{}
+	over   *wire.Error // the statement must still fail with this error
+}
+
+func newGate() *gate { return &gate{opened: make(chan struct{})} }
+
+// open lets the waiting goroutine go on. The server's goroutine calls it, at most once.
+func (e *execution) open(over *wire.Error) {
+	if e.gate != nil {
+		e.gate.over = over
+		close(e.gate.opened)
+		e.gate = nil
+	}
+}
+
+// step is the statement the server is at, or nil.
+func (e *execution) step() *step {
+	if e == nil || e.at >= len(e.steps) {
+		return nil
+	}
+	return &e.steps[e.at]
+}
+
+// prepared is a prepared statement of the session, by Parse or by SQL's PREPARE.
+type prepared struct {
+	text    string
+	sent    string // the text the server was given
+	verdict verdict
+	fate    *session.Fate
+	// columns are the server's own description, checked against the plan of the epoch they were learnt in.
+	columns atomic.Pointer[columns]
+}
+
+// columns is a result's description as the server gave it.
+type columns struct {
+	plan   *policy.Plan
+	fields []column
+}
+
+type column struct {
+	typ    uint32
+	format int16
+}
+
+// portal is a bound statement.
+type portal struct {
+	name    string
+	of      *prepared
+	plan    *policy.Plan
+	verdict verdict
+	bind    []byte       // copy of the Bind's body: the parameters stand in it
+	values  wire.Values  // views of bind
+	params  wire.Formats // views of bind
+	formats wire.Formats // of the columns the server sends, hidden ones included
+	fate    session.Fate
+	asked   bool         // a Describe went before the first Execute
+	rows    atomic.Int64 // released so far, over all Executes
+	batch   uint64
+}

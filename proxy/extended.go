@@ -1,0 +1,379 @@
+package proxy
+
+import (
+	"slices"
+	"time"
+
+	"shiguan/policy"
+	"shiguan/policy/sql"
+	"shiguan/proxy/session"
+	"shiguan/proxy/wire"
+)
+
+// parse decides a statement before the server sees it: planning may already run functions and errors may quote values.
+func (c *conn) parse(m wire.Message) error {
+	p, err := wire.ParseParse(m.Body())
+	if err != nil {
+		return err
+	}
+	if c.queue.Skipping() {
+		return nil
+	}
+	if err := c.room(); err != nil {
+		return err
+	}
+	name, text := string(p.Name), string(p.Query)
+	if c.tooManyNames(len(text)) {
+		return c.refuseNow("54000", "too many prepared statements in this session: close some", text, session.Parse, name)
+	}
+	v := c.judge(text, time.Now())
+	if v.failure == nil && len(v.decision.Plans) > 1 {
+		v.failure = &wire.Error{Code: "42601", Message: "cannot insert multiple commands into a prepared statement"}
+		v.word = "failed"
+	}
+	if v.failure != nil {
+		return c.refuse(&v, text, nil, session.Parse, name)
+	}
+	st := &prepared{text: text, sent: text, verdict: v}
+	var sent []byte = m
+	if plan := st.plan(); plan.Text != "" {
+		st.sent = plan.Text
+		sent = wire.AppendParse(nil, name, plan.Text, p.ParamTypes)
+	}
+	e := &execution{subject: text, shape: st, filter: st.plan().FilterErrors}
+	st.fate = &e.fate
+	if !c.push(session.Owed[*execution]{Expect: session.Parse, Exec: e}) {
+		return nil
+	}
+	c.statements.Define(name, st, &e.fate, c.batch)
+	c.held += len(text)
+	c.toServer.put(sent, c.trail.newest())
+	if needsColumns(st.plan()) {
+		c.askColumns(st, wire.KindStatement, name)
+	}
+	return nil
+}
+
+// maxHeld bounds the bytes of statement texts that a session may keep under names.
+const maxHeld = 64 << 20
+
+// tooManyNames reports that the session may not keep another text of this length.
+func (c *conn) tooManyNames(length int) bool {
+	if c.statements.Len() >= c.srv.limits.Statements {
+		return true
+	}
+	if c.held+length > maxHeld { // held only ever grows: count what is really kept
+		c.held = 0
+		c.statements.Prune(func(st *prepared) bool { c.held += len(st.text); return true })
+	}
+	return c.held+length > maxHeld
+}
+
+// tooManyPortals forgets the portals whose transaction is over and reports whether there is still no room.
+func (c *conn) tooManyPortals() bool {
+	if c.portals.Len() < 64 {
+		return false
+	}
+	over := c.idleBatch.Load()
+	c.portals.Prune(func(p *portal) bool { return p.batch >= over })
+	return c.portals.Len() >= c.srv.limits.Statements
+}
+
+func (st *prepared) plan() *policy.Plan { return &st.verdict.decision.Plans[0] }
+
+// needsColumns says that a result cannot be released without knowing its columns' types.
+func needsColumns(p *policy.Plan) bool {
+	return slices.ContainsFunc(p.Outputs, func(o policy.OutputPlan) bool {
+		return o.Mask != nil || o.Subject != "" || o.Hidden
+	}) && p.Statement.Copy == nil
+}
+
+// askColumns sends a Describe of our own; the client does not see its replies.
+func (c *conn) askColumns(st *prepared, kind byte, name string) {
+	expect := session.DescribeStatement
+	if kind == wire.KindPortal {
+		expect = session.DescribePortal
+	}
+	e := &execution{shape: st, subject: st.text, filter: st.plan().FilterErrors}
+	if c.push(session.Owed[*execution]{Expect: expect, Exec: e, Own: true}) {
+		c.toServer.put(wire.AppendDescribe(nil, kind, name), c.trail.newest())
+	}
+}
+
+// bind binds a statement whose verdict still holds.
+func (c *conn) bind(m wire.Message) error {
+	b, err := wire.ParseBind(m.Body())
+	if err != nil {
+		return err
+	}
+	if c.queue.Skipping() {
+		return nil
+	}
+	if err := c.room(); err != nil {
+		return err
+	}
+	name, statement := string(b.Portal), string(b.Statement)
+	if err := c.settle(c.statements.Unsettled(statement, c.batch)); err != nil {
+		return err
+	}
+	st, ok := c.statements.Find(statement)
+	if !ok {
+		return c.unknown("prepared statement", statement, "26000")
+	}
+	if ok, err := c.renew(st, statement); !ok || err != nil {
+		return err
+	}
+	if c.tooManyPortals() {
+		return c.refuseNow("54000", "too many portals in this session: close some", st.text, session.Parse, refusedName)
+	}
+	po := &portal{name: name, of: st, plan: st.plan(), verdict: st.verdict, batch: c.batch}
+	po.bind = slices.Clone(m.Body())
+	if b, err = wire.ParseBind(po.bind); err != nil {
+		return err
+	}
+	po.values, po.params, po.formats = b.Params, b.ParamFormats, b.ResultFormats
+	var sent []byte = m
+	if hidden := hiddenOutputs(po.plan); hidden > 0 && b.ResultFormats.Len() > 1 {
+		if b.ResultFormats.Len() != len(po.plan.Outputs)-hidden {
+			return &wire.ProtocolError{Code: "08P01", Message: "bind message has result formats that do not fit the query's columns"}
+		}
+		formats := slices.Clone(b.ResultFormats)
+		for range hidden {
+			formats = formats.Add(wire.FormatText)
+		}
+		b.ResultFormats, po.formats = formats, formats
+		sent = wire.AppendBind(nil, b)
+	}
+	e := &execution{subject: st.text, portal: po, filter: po.plan.FilterErrors}
+	if !c.push(session.Owed[*execution]{Expect: session.Bind, Exec: e}) {
+		return nil
+	}
+	c.portals.Define(name, po, &e.fate, c.batch)
+	c.toServer.put(sent, c.trail.newest())
+	return nil
+}
+
+// renew decides again what was decided under other circumstances. A statement that would now be sent in other words
+// must be prepared again. ok is false when it was refused.
+func (c *conn) renew(st *prepared, name string) (ok bool, err error) {
+	now := time.Now()
+	cat, err := c.db.current(c.ctx)
+	if err == nil && st.verdict.epoch == c.epoch(cat, now) {
+		return true, nil
+	}
+	v := c.judge(st.text, now)
+	if v.failure == nil {
+		sent := st.text
+		if v.decision.Plans[0].Text != "" {
+			sent = v.decision.Plans[0].Text
+		}
+		if sent != st.sent {
+			v.refuse("0A000", "the statement must be prepared again: what it touches or who may see it has changed")
+		}
+	}
+	if v.failure != nil {
+		return false, c.refuse(&v, st.text, nil, session.Parse, refusedName)
+	}
+	changed := v.epoch.catalogue != st.verdict.epoch.catalogue
+	st.verdict = v
+	if cols := st.columns.Load(); cols != nil && !changed {
+		st.columns.CompareAndSwap(cols, &columns{plan: st.plan(), fields: cols.fields})
+	} else if needsColumns(st.plan()) {
+		st.columns.Store(nil)
+		c.askColumns(st, wire.KindStatement, name)
+	}
+	return true, nil
+}
+
+func hiddenOutputs(p *policy.Plan) (n int) {
+	for i := range p.Outputs {
+		if p.Outputs[i].Hidden {
+			n++
+		}
+	}
+	return n
+}
+
+// unknown makes the server say what it would say to a name that means nothing.
+func (c *conn) unknown(what, name, code string) error {
+	message := what + " \"" + name + "\" does not exist"
+	if name == "" && code == "26000" {
+		message = "unnamed prepared statement does not exist"
+	}
+	return c.sendRefused(&execution{refused: &wire.Error{Code: code, Message: message}}, session.Parse, refusedName)
+}
+
+// refuseNow refuses for a reason that is not the policy's.
+func (c *conn) refuseNow(code, reason, text string, expect session.Expect, name string) error {
+	v := verdict{purpose: c.purpose}
+	v.refuse(code, reason)
+	v.failure.Message = reason
+	return c.refuse(&v, text, nil, expect, name)
+}
+
+// describe passes on a question about a statement's or portal's columns; the answer is checked against the plan.
+func (c *conn) describe(m wire.Message) error {
+	t, err := wire.ParseDescribe(m.Body())
+	if err != nil {
+		return err
+	}
+	if c.queue.Skipping() {
+		return nil
+	}
+	if err := c.room(); err != nil {
+		return err
+	}
+	name := string(t.Name)
+	e := &execution{}
+	expect := session.DescribeStatement
+	if t.Kind == wire.KindStatement {
+		if err := c.settle(c.statements.Unsettled(name, c.batch)); err != nil {
+			return err
+		}
+		st, ok := c.statements.Find(name)
+		if !ok {
+			return c.unknown("prepared statement", name, "26000")
+		}
+		e.shape = st
+	} else {
+		po, ok, err := c.findPortal(name)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return c.unknown("portal", name, "34000")
+		}
+		po.asked = true
+		expect, e.shape, e.formats, e.portal = session.DescribePortal, po.of, po.formats, po
+	}
+	e.subject, e.filter = e.shape.text, e.shape.plan().FilterErrors
+	if c.push(session.Owed[*execution]{Expect: expect, Exec: e}) {
+		c.toServer.put(m, c.trail.newest())
+	}
+	return nil
+}
+
+func (c *conn) findPortal(name string) (*portal, bool, error) {
+	if err := c.settle(c.portals.Unsettled(name, c.batch)); err != nil {
+		return nil, false, err
+	}
+	po, ok := c.portals.Find(name)
+	return po, ok, nil
+}
+
+// execute runs a portal: one record for each.
+func (c *conn) execute(m wire.Message) error {
+	x, err := wire.ParseExecute(m.Body())
+	if err != nil {
+		return err
+	}
+	if c.queue.Skipping() {
+		return nil
+	}
+	if err := c.room(); err != nil {
+		return err
+	}
+	po, ok, err := c.findPortal(string(x.Portal))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return c.unknown("portal", string(x.Portal), "34000")
+	}
+	now := time.Now()
+	if ok, err := c.renewPortal(po, now); !ok || err != nil {
+		return err
+	}
+	if len(po.plan.Outputs) > 0 && po.of.columns.Load() == nil && !po.asked && po.plan.Statement.Copy == nil {
+		c.askColumns(po.of, wire.KindPortal, po.name)
+		po.asked = true
+	}
+	e := &execution{portal: po, shape: po.of, formats: po.formats}
+	e.steps = append(e.one[:0], step{plan: po.plan})
+	c.defineSQL(e, po.plan.Statement)
+	if err := c.record(&e.steps[0], &po.verdict, now, po); err != nil {
+		return err
+	}
+	return c.forward(e, m, session.Execute, c.mustWait(e))
+}
+
+// renewPortal decides again when circumstances have changed since the Bind. The portal runs what was bound, so the new
+// verdict must come to the same plan.
+func (c *conn) renewPortal(po *portal, now time.Time) (ok bool, err error) {
+	cat, err := c.db.current(c.ctx)
+	if err == nil && po.verdict.epoch == c.epoch(cat, now) {
+		return true, nil
+	}
+	v := c.judge(po.of.text, now)
+	if v.failure == nil && !samePlan(&v.decision.Plans[0], po.plan) {
+		v.refuse("0A000", "the statement must be bound again: what it touches or who may see it has changed")
+	}
+	if v.failure != nil {
+		return false, c.refuse(&v, po.of.text, po, session.Parse, refusedName)
+	}
+	po.verdict = v
+	return true, nil
+}
+
+// samePlan reports that two plans release the same bytes.
+func samePlan(a, b *policy.Plan) bool {
+	return a.Text == b.Text && a.AnyOutputs == b.AnyOutputs && a.MaxRows == b.MaxRows && a.AboutPersons == b.AboutPersons &&
+		slices.EqualFunc(a.Outputs, b.Outputs, func(x, y policy.OutputPlan) bool {
+			return x.Server == y.Server && x.Column == y.Column && (x.Mask == nil) == (y.Mask == nil) && x.Subject == y.Subject && x.Hidden == y.Hidden
+		}) && slices.Equal(a.Pinned, b.Pinned)
+}
+
+// close forgets a name.
+func (c *conn) close(m wire.Message) error {
+	t, err := wire.ParseClose(m.Body())
+	if err != nil {
+		return err
+	}
+	if err := c.room(); err != nil {
+		return err
+	}
+	e := &execution{}
+	if !c.push(session.Owed[*execution]{Expect: session.Close, Exec: e}) {
+		return nil
+	}
+	name := string(t.Name)
+	if t.Kind == wire.KindStatement {
+		c.statements.Remove(name, &e.fate, c.batch)
+	} else {
+		c.portals.Remove(name, &e.fate, c.batch)
+	}
+	c.toServer.put(m, c.trail.newest())
+	return nil
+}
+
+// defineSQL follows the names that SQL itself gives and takes.
+func (c *conn) defineSQL(e *execution, s *sql.Statement) {
+	// A simple Query is a batch of its own: what follows it runs even if it fails.
+	switch s.Verb {
+	case sql.Prepare:
+		st := &prepared{text: s.Text, sent: s.Text, fate: &e.fate}
+		st.verdict.analysis = &sql.Analysis{Statements: []sql.Statement{*s}}
+		c.statements.Define(s.Name, st, &e.fate, c.batch)
+	case sql.Deallocate:
+		if s.Name == "" {
+			c.statements.Clear()
+		} else {
+			c.statements.Remove(s.Name, &e.fate, c.batch)
+		}
+	case sql.Declare:
+		c.portals.Remove(s.Name, &e.fate, c.batch)
+		c.cursors.Define(s.Name, s.Inner, &e.fate, c.batch)
+	case sql.CloseCur:
+		if s.Name == "" {
+			c.cursors.Clear()
+			c.portals.Clear()
+		} else {
+			c.cursors.Remove(s.Name, &e.fate, c.batch)
+			c.portals.Remove(s.Name, &e.fate, c.batch)
+		}
+	case sql.Discard:
+		c.statements.Clear()
+		c.portals.Clear()
+		c.cursors.Clear()
+	}
+}

@@ -1,0 +1,178 @@
+package proxy
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"shiguan/auditlog/record"
+	"shiguan/policy"
+	"shiguan/policy/sql"
+	"shiguan/proxy/wire"
+)
+
+// verdict is what was decided about one text, and under which circumstances.
+type verdict struct {
+	epoch    epoch
+	analysis *sql.Analysis
+	decision policy.Decision
+	purpose  string
+	// failure is the error the client gets; word is how the record puts it. Both are empty when the text is allowed.
+	failure *wire.Error
+	word    string
+	detail  map[string]string // for the record of a refusal
+
+	known []facts // of the plans, once computed
+}
+
+// epoch is what a verdict depends on besides the text. While it lasts the verdict may be used again.
+type epoch struct {
+	policy    *policy.Policy
+	catalogue *sql.Catalogue
+	purpose   string
+	minute    int64 // conditions may look at the clock; rules are written in hours
+}
+
+// judge decides about a text.
+func (c *conn) judge(text string, now time.Time) verdict {
+	cat, err := c.db.current(c.ctx)
+	if err != nil {
+		c.log.Error("catalogue is not available, statement refused", "database", c.db.Name, "err", err)
+		return verdict{word: record.DecisionRefused, failure: &wire.Error{Code: "55000",
+			Message: "the proxy cannot read the catalogue of this database", Hint: "Try again; if it lasts, ask the system administrator."}}
+	}
+	v := verdict{epoch: c.epoch(cat, now)}
+	a, err := c.db.analyse(text, cat, c.env())
+	if err != nil {
+		return v.unresolved(err)
+	}
+	v.analysis = a
+	c.notePurpose(a)
+	v.epoch.purpose = c.purpose
+	v.purpose = c.purpose
+	if p, ok := commentPurpose(text); ok {
+		v.purpose = p
+	}
+	v.decision = v.epoch.policy.Decide(policy.Request{
+		Person:   policy.Person{User: c.person.User, Department: c.person.Department, Position: c.person.Position},
+		Database: c.db.Name, Role: c.person.Role, Application: c.application, Client: c.address,
+		Purpose: v.purpose, Time: now, Analysis: a,
+	})
+	if !v.decision.Allow {
+		v.refuse("42501", v.decision.Reason)
+		return v
+	}
+	if len(v.decision.Plans) != len(a.Statements) {
+		v.refuse("42501", "the policy made no plan for every statement")
+		return v
+	}
+	c.checkShape(&v)
+	return v
+}
+
+func (c *conn) epoch(cat *sql.Catalogue, now time.Time) epoch {
+	return epoch{policy: c.srv.policy.Load(), catalogue: cat, purpose: c.purpose, minute: now.Unix() / 60}
+}
+
+func (v *verdict) refuse(code, reason string) {
+	v.word = record.DecisionRefused
+	v.failure = &wire.Error{Code: code, Message: "refused by policy: " + reason}
+	v.decision.Allow, v.decision.Reason = false, reason
+}
+
+// unresolved is the verdict on a text that could not be analysed. A syntax error is reported as PostgreSQL does, and
+// like everything unresolved it never reaches the server.
+func (v verdict) unresolved(err error) verdict {
+	var e *sql.Error
+	if !errors.As(err, &e) {
+		e = &sql.Error{Reason: "the statement could not be analysed", Position: -1}
+	}
+	if e.Syntax {
+		v.word = record.DecisionFailed
+		v.failure = &wire.Error{Code: "42601", Message: e.Reason}
+		v.decision.Reason = e.Reason
+		return v
+	}
+	v.refuse("42501", e.Reason)
+	v.decision.Rule = "default-deny"
+	return v
+}
+
+// checkShape refuses what the proxy could not carry out to the letter.
+func (c *conn) checkShape(v *verdict) {
+	plans := v.decision.Plans
+	for i := range plans {
+		p := &plans[i]
+		switch {
+		case p.MaxRows > 0 && len(plans) > 1:
+			v.refuse("42501", "a statement with a row limit must be sent alone, not in a string of several")
+		case p.AboutPersons && p.Statement.Verb == sql.CopyOut && p.Statement.Copy == nil:
+			v.refuse("42501", "this form of COPY cannot be masked")
+		case c.srv.lagging.Load() == lagStop:
+			v.refuse("58030", "the witnesses of the audit log have not answered for too long")
+		case c.srv.lagging.Load() == lagReadOnly && p.Statement.MayWrite:
+			v.refuse("58030", "the witnesses of the audit log have not answered for too long: only reading is allowed")
+		}
+	}
+}
+
+// env is what of the session's state changes the meaning of names.
+func (c *conn) env() sql.Env {
+	return sql.Env{
+		SearchPath: c.searchPath, Role: c.person.Role,
+		Prepared: func(name string) *sql.Statement {
+			if p, ok := c.statements.Find(name); ok && p.verdict.analysis != nil && len(p.verdict.analysis.Statements) == 1 {
+				s := &p.verdict.analysis.Statements[0]
+				if s.Verb == sql.Prepare {
+					return s.Inner
+				}
+				return s
+			}
+			return nil
+		},
+		Cursor: func(name string) *sql.Statement {
+			s, _ := c.cursors.Find(name)
+			return s
+		},
+	}
+}
+
+// purposeSetting is the session parameter by which a person states a purpose.
+const purposeSetting = "shiguan.purpose"
+
+// notePurpose takes the purpose from SET shiguan.purpose. It holds from the moment it is stated, also for the other
+// statements of the same string.
+func (c *conn) notePurpose(a *sql.Analysis) {
+	for i := range a.Statements {
+		switch s := &a.Statements[i]; {
+		case s.Setting == nil || s.Verb != sql.Set:
+			if s.Verb == sql.Discard && s.Name == "" {
+				c.purpose = ""
+			}
+		case s.Setting.Name == purposeSetting:
+			c.purpose = s.Setting.Value
+		case s.Setting.Reset && (s.Setting.Name == "" || s.Setting.Name == "all"):
+			c.purpose = ""
+		}
+	}
+}
+
+// commentPurpose reads purpose='…' from a leading sqlcommenter comment.
+func commentPurpose(text string) (string, bool) {
+	rest := strings.TrimLeft(text, " \t\r\n\f")
+	if !strings.HasPrefix(rest, "/*") {
+		return "", false
+	}
+	comment, _, ok := strings.Cut(rest[2:], "*/")
+	if !ok || strings.Contains(comment, "/*") {
+		return "", false
+	}
+	for pair := range strings.SplitSeq(comment, ",") {
+		key, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+		if key != "purpose" || len(value) < 2 || value[0] != '\'' || value[len(value)-1] != '\'' {
+			continue
+		}
+		return unescapePercent(value[1 : len(value)-1]), true
+	}
+	return "", false
+}

@@ -1,0 +1,64 @@
+package proxy
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	statements *prometheus.CounterVec
+	duration   prometheus.Histogram
+	logins     *prometheus.CounterVec
+	fatals     *prometheus.CounterVec
+	cancels    *prometheus.CounterVec
+	unrecorded prometheus.Counter
+	turnedAway prometheus.Counter
+
+	allowed prometheus.Counter // statements{decision="allowed"}, looked up once
+}
+
+func newMetrics(s *Server, r prometheus.Registerer, version string) *metrics {
+	m := &metrics{
+		statements: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shiguan_statements_total", Help: "Statements by decision: allowed, refused or failed."}, []string{"decision"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "shiguan_statement_duration_seconds", Help: "Time from the record of a statement to its completion.",
+			Buckets: prometheus.ExponentialBuckets(100e-6, 4, 10)}),
+		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shiguan_logins_total", Help: "Logins by result: ok, failed or limited."}, []string{"result"}),
+		fatals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shiguan_fatal_errors_total", Help: "Sessions and logins ended by the proxy, by SQLSTATE."}, []string{"sqlstate"}),
+		cancels: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shiguan_cancel_requests_total", Help: "Cancel requests by result: delivered, idle or unknown."}, []string{"result"}),
+		unrecorded: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "shiguan_refusals_unrecorded_total", Help: "Refusals because the audit log could not be written (SQLSTATE 58030)."}),
+		turnedAway: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "shiguan_connections_turned_away_total", Help: "Connections closed because too many had not logged in yet."}),
+	}
+	m.allowed = m.statements.WithLabelValues("allowed")
+	m.statements.WithLabelValues("refused")
+	m.statements.WithLabelValues("failed")
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "shiguan_build_info", Help: "Always 1; the labels say what runs."}, []string{"version", "go_version"})
+	build.WithLabelValues(version, runtime.Version()).Set(1)
+	sessions := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "shiguan_sessions", Help: "Sessions that are open now."}, func() float64 { return float64(len(s.open())) })
+	if r != nil {
+		r.MustRegister(m.statements, m.duration, m.logins, m.fatals, m.cancels, m.unrecorded, m.turnedAway, build, sessions)
+	}
+	return m
+}
+
+func (m *metrics) decided(word string) {
+	if word == "allowed" {
+		m.allowed.Inc()
+		return
+	}
+	m.statements.WithLabelValues(word).Inc()
+}
+
+func (m *metrics) ran(d time.Duration) { m.duration.Observe(d.Seconds()) }
+func (m *metrics) login(result string) { m.logins.WithLabelValues(result).Inc() }
+func (m *metrics) fatal(code string)   { m.fatals.WithLabelValues(code).Inc() }

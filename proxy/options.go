@@ -1,0 +1,98 @@
+package proxy
+
+import (
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"shiguan/auditlog"
+	"shiguan/auditlog/record"
+	"shiguan/policy"
+	"shiguan/proxy/auth"
+)
+
+// Options is everything a proxy needs. The log is opened by the caller and closed by him after Serve has returned.
+type Options struct {
+	Log        *auditlog.Log
+	SubjectKey *record.SubjectKey
+	People     *auth.People
+	Policy     *policy.Policy
+	Databases  []Database
+	Limits     Limits
+	Witness    WitnessLag
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Version    string
+}
+
+// Database is one database that clients may name, and how the proxy itself reaches it.
+type Database struct {
+	Name          string // as clients say it
+	Host          string // host name, address or directory of a Unix socket
+	Port          uint16
+	DBName        string // as the server says it
+	CatalogueUser string // a role of the proxy's own that may read pg_catalog and nothing else
+	CataloguePass string
+	Roles         map[string]string // password by upstream role
+}
+
+// Limits bound what clients can cost. Zero values take the defaults of withDefaults.
+type Limits struct {
+	Connections     int           // sessions at once; the next one gets 53300
+	Unauthenticated int           // connections that have not logged in yet
+	MessageBytes    int           // largest statement or Bind taken; a longer one gets 54000
+	LoginTimeout    time.Duration // from accept to ReadyForQuery
+	ConnectTimeout  time.Duration // to the server
+	Statements      int           // prepared statements and portals a session may hold
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Connections == 0 {
+		l.Connections = 5000
+	}
+	if l.Unauthenticated == 0 {
+		l.Unauthenticated = 512
+	}
+	if l.MessageBytes == 0 {
+		l.MessageBytes = 16 << 20
+	}
+	if l.LoginTimeout == 0 {
+		l.LoginTimeout = 30 * time.Second
+	}
+	if l.ConnectTimeout == 0 {
+		l.ConnectTimeout = 10 * time.Second
+	}
+	if l.Statements == 0 {
+		l.Statements = 10000
+	}
+	return l
+}
+
+// OnLag says what happens while records wait longer than WitnessLag.Max for their cosignatures.
+type OnLag string
+
+// What may happen while the witnesses lag.
+const (
+	LagWarn     OnLag = "warn"
+	LagReadOnly OnLag = "read-only"
+	LagStop     OnLag = "stop"
+)
+
+// WitnessLag bounds the time between durable and witnessed. Max zero means no bound.
+type WitnessLag struct {
+	Max time.Duration
+	On  OnLag
+}
+
+// released is how many bytes of a result are held back for one record that names its persons.
+const released = 64 << 10
+
+// tune sets what a connection that carries short messages both ways needs.
+func tune(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		t.SetNoDelay(true)
+		t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interval: 15 * time.Second, Count: 4})
+	}
+}

@@ -1,0 +1,283 @@
+package proxy
+
+import (
+	"fmt"
+
+	"shiguan/auditlog/record"
+	"shiguan/policy"
+	"shiguan/policy/mask"
+	"shiguan/policy/sql"
+	"shiguan/proxy/session"
+	"shiguan/proxy/wire"
+)
+
+// result is how the rows of one execution are released.
+type result struct {
+	columns []resultColumn
+	plain   bool // rows pass as they are
+	hidden  bool
+}
+
+type resultColumn struct {
+	mask    *mask.Mask
+	typ     uint32
+	format  int16
+	subject string
+	hidden  bool
+}
+
+var errDisagree = &wire.ProtocolError{Code: "42501",
+	Message: "the server's result does not have the columns that the policy decided on: nothing was released"}
+
+// rowDescription checks the server's description of a result against the plan and strips hidden columns.
+func (c *conn) rowDescription(a session.Answer[*execution], m wire.Message) error {
+	e := a.Owed.Exec
+	fields, err := wire.ParseRowDescription(m.Body())
+	if err != nil {
+		return err
+	}
+	s := e.step()
+	var plan *policy.Plan
+	switch {
+	case s != nil:
+		plan = s.plan
+	case e.portal != nil:
+		plan = e.portal.plan
+	case e.shape != nil:
+		plan = e.shape.plan()
+	default:
+		return errDisagree
+	}
+	cols, err := checkColumns(plan, fields)
+	if err != nil {
+		return err
+	}
+	if s != nil {
+		s.result = newResult(plan, cols.fields, nil)
+	} else {
+		e.shape.columns.Store(cols)
+	}
+	if a.Owed.Own {
+		return nil
+	}
+	if hiddenOutputs(plan) == 0 {
+		c.toClient.put(m, c.trail.newest())
+		return nil
+	}
+	b := wire.BeginRowDescription(c.toClient.buf)
+	for i := 0; ; i++ {
+		f, ok := fields.Next()
+		if !ok {
+			break
+		}
+		if !plan.Outputs[i].Hidden {
+			b.Field(f)
+		}
+	}
+	c.toClient.buf = b.End()
+	c.toClient.under(c.trail.newest())
+	return nil
+}
+
+// checkColumns compares what the server reports with what the analysis foresaw, column by column. Two instruments
+// that disagree about where a value comes from mean that nothing is released.
+func checkColumns(plan *policy.Plan, fields wire.Fields) (*columns, error) {
+	if !plan.AnyOutputs && fields.Len() != len(plan.Outputs) {
+		return nil, errDisagree
+	}
+	cols := &columns{plan: plan, fields: make([]column, 0, fields.Len())}
+	for i := 0; ; i++ {
+		f, ok := fields.Next()
+		if !ok {
+			return cols, nil
+		}
+		if !plan.AnyOutputs && plan.Outputs[i].Server != (sql.Column{Table: f.TableOID, Att: f.Att}) {
+			return nil, errDisagree
+		}
+		cols.fields = append(cols.fields, column{typ: f.TypeOID, format: f.Format})
+	}
+}
+
+// noColumns checks that a statement without a result was foreseen as such.
+func (c *conn) noColumns(e *execution) error {
+	if e.shape == nil || len(e.shape.plan().Outputs) == 0 || e.shape.plan().Statement.Copy != nil {
+		return nil
+	}
+	return errDisagree
+}
+
+// newResult joins plan and columns. Formats, when given, are those of the Bind.
+func newResult(plan *policy.Plan, cols []column, formats wire.Formats) *result {
+	r := &result{plain: true}
+	for i := range plan.Outputs {
+		o := &plan.Outputs[i]
+		if o.Mask != nil || o.Subject != "" || o.Hidden {
+			r.plain = false
+		}
+		rc := resultColumn{mask: o.Mask, subject: o.Subject, hidden: o.Hidden}
+		if i < len(cols) {
+			rc.typ, rc.format = cols[i].typ, cols[i].format
+		}
+		if formats != nil {
+			rc.format = formats.Of(i)
+		}
+		r.hidden = r.hidden || o.Hidden
+		r.columns = append(r.columns, rc)
+	}
+	return r
+}
+
+// row releases one row: as it is, or masked, without hidden columns, its subjects noted.
+func (c *conn) row(e *execution, m wire.Message) error {
+	s := e.step()
+	if s == nil || s.done {
+		return errDisagree
+	}
+	if s.result == nil {
+		if err := c.resultOf(e, s); err != nil {
+			return err
+		}
+	}
+	if c.countRow(e, s) {
+		return nil
+	}
+	s.bytes += int64(len(m))
+	if s.result.plain {
+		c.toClient.put(m, s.receipt)
+		return nil
+	}
+	values, err := wire.ParseDataRow(m.Body())
+	if err != nil {
+		return err
+	}
+	if values.Len() != len(s.result.columns) {
+		return errDisagree
+	}
+	b := wire.BeginDataRow(c.toClient.buf)
+	for i := range s.result.columns {
+		value, _ := values.Next()
+		col := &s.result.columns[i]
+		if col.subject != "" && value != nil {
+			s.note(c.hasher.Subject(col.subject, value))
+		}
+		switch {
+		case col.hidden:
+		case value == nil:
+			b.Null()
+		case col.mask == nil:
+			b.Value(value)
+		default:
+			dst, at := b.OpenValue()
+			out, null, err := col.mask.Append(dst, value, col.format, col.typ)
+			if err != nil {
+				return errMask
+			}
+			if null {
+				b.CloseNull(out, at)
+			} else {
+				b.CloseValue(out, at)
+			}
+		}
+	}
+	c.toClient.buf = b.End()
+	c.toClient.under(s.receipt)
+	return nil
+}
+
+var errMask = &wire.ProtocolError{Code: "42501", Message: "a value could not be masked: the result was stopped"}
+
+// note keeps a subject for the next disclosure, once in a row of equal ones.
+func (s *step) note(subject record.Subject) {
+	if n := len(s.subjects); n == 0 || s.subjects[n-1] != subject {
+		s.subjects = append(s.subjects, subject)
+	}
+}
+
+// resultOf prepares the release of an Execute's rows, whose description came earlier.
+func (c *conn) resultOf(e *execution, s *step) error {
+	if e.shape == nil {
+		return errDisagree
+	}
+	cols := e.shape.columns.Load()
+	if cols == nil {
+		if !s.plan.AnyOutputs {
+			return errDisagree
+		}
+		s.result = &result{plain: true}
+		return nil
+	}
+	if !s.plan.AnyOutputs && len(cols.fields) != len(s.plan.Outputs) {
+		return errDisagree
+	}
+	s.result = newResult(s.plan, cols.fields, nonNil(e.formats))
+	return nil
+}
+
+func nonNil(f wire.Formats) wire.Formats {
+	if f == nil {
+		return wire.Formats{}
+	}
+	return f
+}
+
+// countRow reports that the row is beyond the limit and must not leave.
+func (c *conn) countRow(e *execution, s *step) bool {
+	if s.over {
+		return true
+	}
+	s.rows++
+	limit := s.plan.MaxRows
+	if limit == 0 {
+		return false
+	}
+	total := s.rows
+	if e.portal != nil {
+		total += e.portal.rows.Load()
+	}
+	if total > limit {
+		s.rows--
+		s.over = true
+		s.err = rowLimitError(limit)
+	}
+	return s.over
+}
+
+// streamRow passes on a row or a piece of COPY data that is too long to be taken whole, where nothing in it has to be
+// masked.
+func (c *conn) streamRow(long *wire.TooLongError) error {
+	e := c.current
+	if e == nil {
+		e = c.inFlight()
+	}
+	s := e.step()
+	if s == nil || (long.Type != wire.MsgDataRow && long.Type != wire.MsgCopyData) {
+		return &wire.ProtocolError{Code: "54000", Message: "the database server sent a message that is too long"}
+	}
+	if s.result == nil {
+		if err := c.resultOf(e, s); err != nil {
+			return err
+		}
+	}
+	if !s.result.plain {
+		return &wire.ProtocolError{Code: "54000", Message: "a row is too long to be masked"}
+	}
+	if c.countRow(e, s) {
+		return c.fromServer.Skip()
+	}
+	c.current = e
+	s.bytes += int64(long.Length)
+	c.toClient.under(s.receipt)
+	if err := c.release(); err != nil {
+		return err
+	}
+	if err := s.receipt.Wait(); err != nil {
+		return &logError{err}
+	}
+	_, err := c.fromServer.Stream(c.client)
+	return err
+}
+
+func rowLimitError(limit int64) *wire.Error {
+	return &wire.Error{Code: "42501", Message: fmt.Sprintf("refused by policy: the result has more than the %d rows that the rule allows", limit),
+		Hint: "Narrow the statement down."}
+}

@@ -1,0 +1,240 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"shiguan/auditlog/record"
+	"shiguan/policy"
+	"shiguan/proxy/auth"
+)
+
+// Server accepts clients and serves their sessions.
+type Server struct {
+	opt       Options
+	limits    Limits
+	log       *slog.Logger
+	metrics   *metrics
+	policy    atomic.Pointer[policy.Policy]
+	people    atomic.Pointer[auth.People]
+	logins    *auth.Limiter
+	databases map[string]*database
+	lagging   atomic.Int32
+	refusing  atomic.Bool // the log is broken: nobody is served any more
+
+	greeting chan struct{} // a slot for each connection that has not logged in
+
+	mu       sync.Mutex
+	sessions map[*conn]struct{}
+	keys     map[uint32]*conn // by the process ID we gave out
+	reserved int              // sessions being opened
+	draining bool
+
+	wg sync.WaitGroup
+}
+
+// Values of Server.lagging.
+const (
+	lagNone int32 = iota
+	lagReadOnly
+	lagStop
+)
+
+// New checks the options and puts the start and the policy on record.
+func New(o Options) (*Server, error) {
+	if o.Log == nil || o.SubjectKey == nil || o.People == nil || o.Policy == nil {
+		return nil, errors.New("proxy: log, subject key, people and policy are required")
+	}
+	s := &Server{
+		opt: o, limits: o.Limits.withDefaults(), log: o.Logger, databases: map[string]*database{},
+		sessions: map[*conn]struct{}{}, keys: map[uint32]*conn{}, logins: auth.NewLimiter(auth.LimiterOptions{}),
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.greeting = make(chan struct{}, s.limits.Unauthenticated)
+	s.people.Store(o.People)
+	for _, d := range o.Databases {
+		if s.databases[d.Name] != nil {
+			return nil, fmt.Errorf("proxy: database %s is configured twice", d.Name)
+		}
+		s.databases[d.Name] = newDatabase(d, s.limits.ConnectTimeout, s.log)
+	}
+	s.metrics = newMetrics(s, o.Registerer, o.Version)
+	if err := s.note(record.KindStarted, func(r *record.Record) { r.Version = o.Version }); err != nil {
+		return nil, err
+	}
+	return s, s.SetPolicy(o.Policy)
+}
+
+// note puts a fact that belongs to no session on record and waits until it is durable.
+func (s *Server) note(kind record.Kind, fill func(*record.Record)) error {
+	r := record.Record{Kind: kind, Time: time.Now()}
+	fill(&r)
+	payload, err := r.Append(nil)
+	if err != nil {
+		return err
+	}
+	receipt, err := s.opt.Log.Append(kind, r.Time, payload)
+	if err != nil {
+		return err
+	}
+	return receipt.Wait()
+}
+
+// SetPolicy puts another policy in force, after it is on record.
+func (s *Server) SetPolicy(p *policy.Policy) error {
+	if err := s.note(record.KindPolicyLoaded, func(r *record.Record) { r.Policy = p.Digest() }); err != nil {
+		return err
+	}
+	s.policy.Store(p)
+	return nil
+}
+
+// SetPeople puts another people file in force for those who log in from now on.
+func (s *Server) SetPeople(p *auth.People, digest string) error {
+	err := s.note(record.KindConfigChanged, func(r *record.Record) { r.Detail = map[string]string{"people": digest} })
+	if err == nil {
+		s.people.Store(p)
+	}
+	return err
+}
+
+// Serve accepts clients until ctx ends, then lets every session finish its transaction for at most grace, and returns
+// when all have ended.
+func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration) error {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	background, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for _, d := range s.databases {
+		s.wg.Go(func() { d.watch(background) })
+	}
+	s.wg.Go(func() { s.tend(background) })
+	err := s.accept(ctx, l)
+	s.drain(grace)
+	cancel()
+	s.wg.Wait()
+	if err == nil {
+		s.note(record.KindStopped, func(r *record.Record) {}) // a log that fails here has said so already
+	}
+	return err
+}
+
+func (s *Server) accept(ctx context.Context, l net.Listener) error {
+	for wait := time.Duration(0); ; {
+		nc, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil: // out of file descriptors, most likely: it passes
+			wait = min(2*wait+10*time.Millisecond, time.Second)
+			s.log.Warn("accept failed", "err", err)
+			time.Sleep(wait)
+			continue
+		}
+		wait = 0
+		select {
+		case s.greeting <- struct{}{}:
+			s.wg.Go(func() { s.greet(nc) })
+		default:
+			s.metrics.turnedAway.Inc()
+			nc.Close()
+		}
+	}
+}
+
+// drain ends sessions: idle ones at once, others at the end of their transaction or of the grace.
+func (s *Server) drain(grace time.Duration) {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	for until := time.Now().Add(grace); ; time.Sleep(20 * time.Millisecond) {
+		open := s.open()
+		if len(open) == 0 {
+			return
+		}
+		late := time.Now().After(until)
+		for _, c := range open {
+			if late || (c.queue.Idle() && c.queue.Status() == 'I') {
+				c.sayFarewell(errShutdown)
+			}
+		}
+		if late && time.Now().After(until.Add(5*time.Second)) {
+			for _, c := range open {
+				c.end("shutdown")
+			}
+		}
+	}
+}
+
+func (s *Server) open() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.sessions))
+}
+
+// tend looks after what happens by the clock: outcomes nobody carried, witnesses that lag, heartbeats.
+func (s *Server) tend(ctx context.Context) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	beat, size := time.Now(), uint64(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.opt.Log.Done():
+			s.logFailed(s.opt.Log.Err())
+			return
+		case now := <-tick.C:
+			for _, c := range s.open() {
+				c.trail.settle(now)
+			}
+			status := s.opt.Log.Status()
+			s.watchLag(status.OldestUnwitnessed, now)
+			if status.Durable != size {
+				beat, size = now, status.Durable
+			} else if now.Sub(beat) >= heartbeat {
+				beat = now
+				s.note(record.KindHeartbeat, func(*record.Record) {}) // a failure closes Done
+			}
+		}
+	}
+}
+
+// heartbeat is how long the log may be silent.
+const heartbeat = time.Minute
+
+func (s *Server) watchLag(oldest, now time.Time) {
+	state := lagNone
+	if w := s.opt.Witness; w.Max > 0 && !oldest.IsZero() && now.Sub(oldest) > w.Max {
+		switch w.On {
+		case LagStop:
+			state = lagStop
+		case LagReadOnly:
+			state = lagReadOnly
+		}
+		if s.lagging.Load() == lagNone {
+			s.log.Warn("the witnesses lag behind", "oldest", oldest, "then", w.On)
+		}
+	}
+	s.lagging.Store(state)
+}
+
+// logFailed notes once that nobody can be served any more.
+func (s *Server) logFailed(err error) {
+	s.metrics.unrecorded.Inc()
+	if s.refusing.CompareAndSwap(false, true) {
+		s.log.Error("the audit log cannot be written: every statement is refused", "err", err)
+	}
+}

@@ -1,0 +1,477 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"shiguan/auditlog/record"
+	"shiguan/policy/sql"
+	"shiguan/proxy/auth"
+	"shiguan/proxy/session"
+	"shiguan/proxy/wire"
+)
+
+// greet takes a connection from its first byte to a session, or to a refusal.
+func (s *Server) greet(nc net.Conn) {
+	tune(nc)
+	nc.SetDeadline(time.Now().Add(s.limits.LoginTimeout))
+	c, refusal := s.login(nc)
+	<-s.greeting
+	if refusal != nil {
+		refusal.Severity = "FATAL"
+		s.metrics.fatal(refusal.Code)
+		nc.Write(wire.AppendError(nil, refusal)) // it leaves either way
+	}
+	if c == nil {
+		nc.Close()
+		return
+	}
+	nc.SetDeadline(time.Time{})
+	c.run()
+	s.forget(c)
+}
+
+// login does everything before ReadyForQuery. It returns neither session nor refusal when there is nobody to talk to.
+func (s *Server) login(nc net.Conn) (*conn, *wire.Error) {
+	start, err := s.readStartup(nc)
+	if start == nil {
+		return nil, refusalOf(err)
+	}
+	asked, refusal := readParams(*start)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if start.Version != wire.Version30 || len(asked.unknown) > 0 {
+		if _, err := nc.Write(wire.AppendNegotiateProtocolVersion(nil, wire.Version30, asked.unknown...)); err != nil {
+			return nil, nil
+		}
+	}
+	if s.refusing.Load() {
+		s.metrics.unrecorded.Inc()
+		return nil, errUnrecorded()
+	}
+	person, reader, refusal := s.authenticate(nc, asked)
+	if refusal != nil && asked.reason == "" {
+		return nil, refusal // nobody tried a password: the metric counts it, and a flood of it cannot fill the log
+	}
+	if refusal != nil {
+		return nil, s.recordRefused(nc, asked, refusal)
+	}
+	if reader == nil {
+		return nil, nil
+	}
+	return s.openSession(nc, reader, person, asked)
+}
+
+// readStartup answers encryption requests and cancel requests and returns the StartupMessage.
+func (s *Server) readStartup(nc net.Conn) (*wire.StartupMessage, error) {
+	ssl, gss := false, false
+	for {
+		p, err := wire.ReadStartup(nc)
+		if err != nil {
+			return nil, err
+		}
+		switch p := p.(type) {
+		case wire.SSLRequest:
+			if ssl {
+				return nil, &wire.ProtocolError{Code: "08P01", Message: "a second request for TLS"}
+			}
+			ssl = true
+		case wire.GSSENCRequest:
+			if gss {
+				return nil, &wire.ProtocolError{Code: "08P01", Message: "a second request for GSSAPI encryption"}
+			}
+			gss = true
+		case wire.CancelRequest:
+			s.cancelRequest(p)
+			return nil, nil
+		case wire.StartupMessage:
+			if p.Version>>16 != 3 {
+				return nil, &wire.ProtocolError{Code: "0A000", Message: "unsupported frontend protocol: the server supports 3.0"}
+			}
+			return &p, nil
+		}
+		if _, err := nc.Write([]byte{'N'}); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// refusalOf is what a peer that broke the protocol is told; to one that left or stalled nothing is said.
+func refusalOf(err error) *wire.Error {
+	var violation *wire.ProtocolError
+	if errors.As(err, &violation) {
+		return &wire.Error{Code: violation.Code, Message: violation.Message}
+	}
+	return nil
+}
+
+// authenticate runs SCRAM-SHA-256. An unknown user is not told from a wrong password. Without reader and refusal the
+// client has left.
+func (s *Server) authenticate(nc net.Conn, asked *params) (person auth.Person, reader *wire.Reader, refusal *wire.Error) {
+	attempt, ok := s.attempt(nc)
+	if !ok {
+		s.metrics.login("limited")
+		return person, nil, &wire.Error{Code: "28000", Message: "too many failed logins from this address", Hint: "Wait a minute."}
+	}
+	result := "left"
+	defer func() {
+		attempt.End(result != "ok") // who breaks off has seen the salt
+		s.metrics.login(result)
+	}()
+	if _, err := nc.Write(wire.AppendAuthenticationSASL(nil, scramSHA256)); err != nil {
+		return person, nil, nil
+	}
+	reader = wire.NewReader(nc, s.limits.MessageBytes)
+	conversation := s.people.Load().Begin(asked.user)
+	for first := true; ; first = false {
+		data, refusal, err := readSASL(reader, first)
+		if err != nil || refusal != nil {
+			return person, nil, refusal
+		}
+		reply, done, err := conversation.Step(data)
+		if err != nil {
+			result = "failed"
+			var refused *auth.RefusedError
+			if errors.As(err, &refused) {
+				asked.reason = refused.Reason
+			}
+			return person, nil, &wire.Error{Code: "28P01", Message: "password authentication failed for user \"" + asked.user + "\""}
+		}
+		if !done {
+			if _, err := nc.Write(wire.AppendAuthenticationSASLContinue(nil, reply)); err != nil {
+				return person, nil, nil
+			}
+			continue
+		}
+		if reader.Buffered() > 0 {
+			return person, nil, &wire.Error{Code: "08P01", Message: "the client sent more before it was let in"}
+		}
+		result, asked.final = "ok", reply
+		return conversation.Person(), reader, nil
+	}
+}
+
+// attempt waits for its turn to try a password: an application that opens its whole pool at once queues here for
+// milliseconds, who guesses queues until he is turned away.
+func (s *Server) attempt(nc net.Conn) (*auth.Attempt, bool) {
+	from, _ := netip.ParseAddrPort(nc.RemoteAddr().String())
+	for until := time.Now().Add(s.limits.LoginTimeout / 2); ; time.Sleep(10 * time.Millisecond) {
+		if a, ok := s.logins.Begin(from.Addr()); ok || time.Now().After(until) {
+			return a, ok
+		}
+	}
+}
+
+const scramSHA256 = "SCRAM-SHA-256"
+
+// readSASL reads the client's next SASL message. An error means that there is nobody to talk to any more.
+func readSASL(reader *wire.Reader, first bool) (data []byte, refusal *wire.Error, err error) {
+	m, err := reader.Next()
+	if err != nil {
+		return nil, nil, err
+	}
+	if m.Type() != wire.MsgPassword || len(m) > maxAuthMessage {
+		return nil, &wire.Error{Code: "08P01", Message: "expected a SASL response"}, nil
+	}
+	if !first {
+		return m.Body(), nil, nil
+	}
+	initial, err := wire.ParseSASLInitialResponse(m.Body())
+	if err != nil || string(initial.Mechanism) != scramSHA256 {
+		return nil, &wire.Error{Code: "08P01", Message: "the client chose a SASL mechanism that was not offered"}, nil
+	}
+	return initial.Data, nil, nil
+}
+
+// maxAuthMessage bounds what somebody unknown may send at once.
+const maxAuthMessage = 4096
+
+// recordRefused puts a login that failed on record before the client hears of it.
+func (s *Server) recordRefused(nc net.Conn, asked *params, refusal *wire.Error) *wire.Error {
+	err := s.note(record.KindLoginRefused, func(r *record.Record) {
+		r.Person, r.Database, r.Application = asked.user, asked.database, asked.application
+		r.Client, r.Reason, r.Auth = nc.RemoteAddr().String(), cmp.Or(asked.reason, refusal.Message), "scram-sha-256"
+	})
+	if err != nil {
+		s.logFailed(err)
+		return errUnrecorded()
+	}
+	return refusal
+}
+
+func errUnrecorded() *wire.Error {
+	return &wire.Error{Code: "58030", Message: "the audit log cannot be written: nobody is served",
+		Hint: "Tell the system administrator: the log's disk is full or failing."}
+}
+
+// openSession connects upstream and puts the session on record before the client is let in.
+func (s *Server) openSession(nc net.Conn, reader *wire.Reader, person auth.Person, asked *params) (*conn, *wire.Error) {
+	db := s.databases[asked.database]
+	if db == nil || !person.MayUse(asked.database) {
+		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "3D000", Message: "database \"" + asked.database + "\" does not exist"})
+	}
+	if !s.reserve() {
+		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "53300", Message: "sorry, too many clients already"})
+	}
+	c := &conn{
+		srv: s, client: nc, fromClient: reader, person: person, db: db, purpose: asked.purpose,
+		address: nc.RemoteAddr().String(), application: asked.application,
+		statements: session.NewNames[*prepared](), portals: session.NewNames[*portal](), cursors: session.NewNames[*sql.Statement](),
+		hasher: s.opt.SubjectKey.Hasher(), pins: s.opt.SubjectKey.Hasher(), ended: make(chan struct{}),
+	}
+	c.fateSet.L = &c.fateMu
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.id = randomID()
+	c.log = s.log.With("session", c.id)
+	statuses, err := c.dial(asked)
+	if err != nil {
+		s.release()
+		s.log.Error("the database server cannot be reached", "database", db.Name, "role", person.Role, "err", err)
+		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "08001", Message: "the proxy cannot reach the database"})
+	}
+	if refusal := c.welcome(asked, statuses); refusal != nil {
+		c.upstream.Close()
+		c.cancel()
+		s.release()
+		return nil, refusal
+	}
+	return c, nil
+}
+
+// welcome records the session and tells the client that it is in.
+func (c *conn) welcome(asked *params, statuses []wire.Param) *wire.Error {
+	c.trail.log = c.srv.opt.Log
+	c.trail.who = record.Record{
+		Session: c.id, Person: c.person.User, Department: c.person.Department, Position: c.person.Position,
+		Role: c.person.Role, Database: c.db.Name, Client: c.address, Application: c.application,
+	}
+	receipt, err := c.trail.fact(record.KindSessionOpened, func(r *record.Record) {
+		r.Auth, r.Purpose, r.Version = "scram-sha-256", c.purpose, c.srv.opt.Version
+	})
+	if err != nil {
+		c.srv.logFailed(err)
+		return errUnrecorded()
+	}
+	c.toClient.conn, c.toServer.conn = c.client, c.upstream
+	c.srv.enlist(c)
+	b := wire.AppendAuthenticationSASLFinal(nil, asked.final)
+	b = wire.AppendAuthenticationOk(b)
+	for _, p := range statuses {
+		b = wire.AppendParameterStatus(b, p.Name, p.Value)
+	}
+	b = wire.AppendBackendKeyData(b, c.key.pid, c.key.secret[:])
+	b = wire.AppendReadyForQuery(b, wire.TxIdle)
+	c.toClient.put(b, receipt)
+	if err := c.toClient.flush(); err != nil {
+		c.srv.forget(c)
+		var broken *logError
+		if errors.As(err, &broken) {
+			c.srv.logFailed(err)
+			return errUnrecorded()
+		}
+		c.trail.close("client disconnected")
+		return &wire.Error{Code: "08006", Message: "connection failed"}
+	}
+	return nil
+}
+
+func randomID() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// cancelKey is what a client must show to cancel, ours and not the server's.
+type cancelKey struct {
+	pid    uint32
+	secret [4]byte
+}
+
+// reserve takes a place among the sessions, before the server is asked for one.
+func (s *Server) reserve() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining || len(s.sessions)+s.reserved >= s.limits.Connections {
+		return false
+	}
+	s.reserved++
+	return true
+}
+
+func (s *Server) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reserved--
+}
+
+// enlist turns a reserved place into a session and gives it a cancel key.
+func (s *Server) enlist(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rand.Read(c.key.secret[:])
+	for {
+		var b [4]byte
+		rand.Read(b[:])
+		c.key.pid = binary.BigEndian.Uint32(b[:]) >> 1 // clients read it as a signed number
+		if s.keys[c.key.pid] == nil && c.key.pid != 0 {
+			break
+		}
+	}
+	s.keys[c.key.pid] = c
+	s.sessions[c] = struct{}{}
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.sessions[c]; ok {
+		delete(s.sessions, c)
+		delete(s.keys, c.key.pid)
+		s.reserved--
+	}
+}
+
+// params are what a StartupMessage asks for.
+type params struct {
+	user, database, application, purpose string
+
+	reason   string            // why the login was refused, for the record
+	settings map[string]string // for the server
+	unknown  []string          // protocol options we do not speak
+	final    []byte            // the last SASL message
+}
+
+// readParams takes the settings we know; an unknown one is refused, never passed on blindly.
+func readParams(m wire.StartupMessage) (*params, *wire.Error) {
+	p := &params{settings: map[string]string{}}
+	for _, kv := range m.Params {
+		name := strings.ToLower(kv.Name)
+		switch {
+		case name == "user":
+			p.user = kv.Value
+		case name == "database":
+			p.database = kv.Value
+		case name == "replication":
+			if !isFalse(kv.Value) {
+				return nil, &wire.Error{Code: "0A000", Message: "replication connections are refused: they execute SQL past the policy"}
+			}
+		case name == "options":
+			if refusal := p.readOptions(kv.Value); refusal != nil {
+				return nil, refusal
+			}
+		case strings.HasPrefix(name, "_pq_."):
+			p.unknown = append(p.unknown, kv.Name)
+		default:
+			if refusal := p.set(name, kv.Value); refusal != nil {
+				return nil, refusal
+			}
+		}
+	}
+	if p.user == "" {
+		return nil, &wire.Error{Code: "28000", Message: "no PostgreSQL user name specified in startup packet"}
+	}
+	if p.database == "" {
+		p.database = p.user
+	}
+	return p, nil
+}
+
+func isFalse(v string) bool {
+	switch strings.ToLower(v) {
+	case "false", "off", "no", "0":
+		return true
+	}
+	return false
+}
+
+// startupSettings are the settings a client may choose at the start: none of them changes what a statement means.
+var startupSettings = map[string]bool{
+	"application_name": true, "client_min_messages": true, "datestyle": true, "extra_float_digits": true,
+	"geqo": true, "idle_in_transaction_session_timeout": true, "intervalstyle": true, "jit": true,
+	"lock_timeout": true, "statement_timeout": true, "timezone": true, "bytea_output": true,
+	"default_transaction_isolation": true, "default_transaction_read_only": true, purposeSetting: true,
+}
+
+func (p *params) set(name, value string) *wire.Error {
+	switch {
+	case name == "client_encoding":
+		switch strings.ToLower(strings.Trim(value, "'\" ")) {
+		case "utf8", "utf-8", "unicode":
+			p.settings[name] = "UTF8"
+			return nil
+		}
+		return &wire.Error{Code: "0A000", Message: "client_encoding must be UTF8", Hint: "Set PGCLIENTENCODING=UTF8."}
+	case name == "standard_conforming_strings" && !isFalse(value):
+		return nil
+	case !startupSettings[name]:
+		return &wire.Error{Code: "42501", Message: "the setting \"" + name + "\" may not be chosen at the start of a session"}
+	case name == "application_name":
+		p.application = value
+	case name == purposeSetting:
+		p.purpose = value
+	}
+	p.settings[name] = value
+	return nil
+}
+
+// readOptions reads the command-line form: -c name=value, -cname=value or --name=value, with backslash escapes.
+func (p *params) readOptions(options string) *wire.Error {
+	words := splitOptions(options)
+	for i := 0; i < len(words); i++ {
+		word := words[i]
+		var setting string
+		switch {
+		case word == "-c" && i+1 < len(words):
+			i++
+			setting = words[i]
+		case strings.HasPrefix(word, "-c"):
+			setting = word[2:]
+		case strings.HasPrefix(word, "--"):
+			setting = word[2:]
+		}
+		name, value, ok := strings.Cut(setting, "=")
+		if !ok {
+			return &wire.Error{Code: "42501", Message: "only settings of the form -c name=value may stand in the options of a session"}
+		}
+		if refusal := p.set(strings.ReplaceAll(strings.ToLower(name), "-", "_"), value); refusal != nil {
+			return refusal
+		}
+	}
+	return nil
+}
+
+func splitOptions(s string) []string {
+	var words []string
+	var b strings.Builder
+	in := false
+	for i := 0; i < len(s); i++ {
+		switch ch := s[i]; {
+		case ch == '\\' && i+1 < len(s):
+			i++
+			b.WriteByte(s[i])
+			in = true
+		case ch == ' ' || ch == '\t' || ch == '\n' || ch == '\r' || ch == '\f' || ch == '\v':
+			if in {
+				words = append(words, b.String())
+				b.Reset()
+				in = false
+			}
+		default:
+			b.WriteByte(ch)
+			in = true
+		}
+	}
+	if in {
+		words = append(words, b.String())
+	}
+	return words
+}

@@ -1,0 +1,85 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"shiguan/proxy/session"
+	"shiguan/proxy/wire"
+)
+
+// dial opens the session's own connection to the server, as the person's role, and takes it over once it is idle.
+func (c *conn) dial(asked *params) ([]wire.Param, error) {
+	password, ok := c.db.Roles[c.person.Role]
+	if !ok {
+		return nil, fmt.Errorf("no password for role %s is configured", c.person.Role)
+	}
+	cfg, err := c.db.config(c.person.Role, password)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range asked.settings {
+		cfg.RuntimeParams[name] = value
+	}
+	cfg.RuntimeParams["client_encoding"] = "UTF8"
+	ctx, cancel := context.WithTimeout(c.ctx, c.srv.limits.ConnectTimeout)
+	defer cancel()
+	pc, err := pgconn.ConnectConfig(ctx, &cfg.Config)
+	if err != nil {
+		return nil, err
+	}
+	if c.searchPath, err = readSearchPath(ctx, pc); err == nil {
+		err = pc.SyncConn(ctx)
+	}
+	if err != nil {
+		pc.Close(ctx)
+		return nil, err
+	}
+	h, err := pc.Hijack()
+	if err != nil {
+		return nil, err
+	}
+	if h.TxStatus != wire.TxIdle || h.Frontend.ReadBufferLen() > 0 {
+		h.Conn.Close()
+		return nil, errors.New("the server's connection is not idle after the login")
+	}
+	tune(h.Conn)
+	c.upstream = h.Conn
+	c.fromServer = wire.NewReader(h.Conn, c.srv.limits.MessageBytes)
+	c.queue = session.NewQueue[*execution](wire.TxIdle)
+	c.serverKey = h.SecretKey
+	c.serverPID = h.PID
+	c.superuser = h.ParameterStatuses["is_superuser"] == "on"
+	var statuses []wire.Param
+	for name, value := range h.ParameterStatuses {
+		statuses = append(statuses, wire.Param{Name: name, Value: value})
+		if name == "is_superuser" {
+			continue
+		}
+		if err := c.checkStatus(name, value); err != nil {
+			h.Conn.Close()
+			return nil, err
+		}
+	}
+	slices.SortFunc(statuses, func(a, b wire.Param) int { return strings.Compare(a.Name, b.Name) })
+	return statuses, nil
+}
+
+// readSearchPath asks the server in which schemas it looks for unqualified names. Policy keeps the session from changing
+// it.
+func readSearchPath(ctx context.Context, pc *pgconn.PgConn) ([]string, error) {
+	results, err := pc.Exec(ctx, "select nspname from pg_catalog.unnest(pg_catalog.current_schemas(false)) with ordinality as s(nspname, n) order by n").ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	var path []string
+	for _, row := range results[0].Rows {
+		path = append(path, string(row[0]))
+	}
+	return path, nil
+}
