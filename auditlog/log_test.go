@@ -1,0 +1,63 @@
+package auditlog
+
+import (
+	"context"
+	"testing"
+
+	"filippo.io/age"
+)
+
+func TestAppendAndReadBack(t *testing.T) {
+	k := newTestKeys(t)
+	dir := t.TempDir()
+	o := k.options(t, dir)
+	o.Cosigner = agree{}
+	next := uint64(0)
+	for life := range 3 {
+		l := mustOpen(t, o)
+		next++ // the key period
+		for i := range uint64(700) {
+			r := mustAppend(t, l, i+1, "p")
+			if r.Index() != next {
+				t.Fatalf("index %d, want %d", r.Index(), next)
+			}
+			next++
+			if i%100 == 99 {
+				if err := r.Wait(); err != nil {
+					t.Fatal(err)
+				}
+				if !r.Durable() {
+					t.Fatal("not durable after Wait")
+				}
+			}
+		}
+		if life == 1 {
+			waitFor(t, l, "witnessed", func(s Status) bool { return s.Witnessed == next })
+		}
+		mustClose(t, l)
+		if s := l.Status(); s.Witnessed != next || s.Integrated != next || s.Durable != next {
+			t.Fatalf("after Close: %+v, want %d", s, next)
+		}
+	}
+	src, err := OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := src.Status(context.Background())
+	if err != nil || s.Durable != next || s.Witnessed != next || s.Period != 3 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	op := NewOpener(src, []age.Identity{k.identity})
+	n := uint64(0)
+	err = src.Records(context.Background(), 0, func(st Stored) error {
+		if st.Index != n {
+			t.Fatalf("index %d, want %d", st.Index, n)
+		}
+		n++
+		_, _, err := op.Open(context.Background(), st)
+		return err
+	})
+	if err != nil || n != next {
+		t.Fatalf("%d records, %v", n, err)
+	}
+}

@@ -1,0 +1,195 @@
+package auditlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"shiguan/auditlog/tiles"
+)
+
+// tileStore keeps tiles and entry bundles as files of the log's directory,
+// named as tlog-tiles has it. Writing belongs to the signer goroutine; reading
+// is safe from anywhere.
+type tileStore struct {
+	fs fileSystem
+
+	made  map[string]bool // directories known to exist
+	dirty map[string]bool // directories with names that are not durable yet
+	full  []tiles.TileID  // full tiles written since the last flush
+}
+
+func newTileStore(fs fileSystem) *tileStore {
+	return &tileStore{fs: fs, made: make(map[string]bool), dirty: make(map[string]bool)}
+}
+
+// write writes one tile and syncs its data. A crash leaves the file absent, cut
+// or whole: no head that covers it has been signed, and the next life writes
+// the same bytes again.
+func (t *tileStore) write(tile tiles.Tile) error {
+	name := tile.Path()
+	if err := t.makeDirs(parentOf(name)); err != nil {
+		return err
+	}
+	if err := writeFile(t.fs, name, tile.Data); err != nil {
+		return err
+	}
+	t.dirty[parentOf(name)] = true
+	if tile.Width == tiles.TileWidth {
+		t.full = append(t.full, tile.TileID)
+	}
+	return nil
+}
+
+func (t *tileStore) makeDirs(dir string) error {
+	if dir == "." || t.made[dir] {
+		return nil
+	}
+	parent := parentOf(dir)
+	if err := t.makeDirs(parent); err != nil {
+		return err
+	}
+	made, err := t.fs.mkdir(dir)
+	if err != nil {
+		return err
+	}
+	if made {
+		t.dirty[parent] = true
+	}
+	t.made[dir] = true
+	return nil
+}
+
+// flush makes the names of all tiles written durable.
+func (t *tileStore) flush() error {
+	for dir := range t.dirty {
+		if err := t.fs.syncDir(dir); err != nil {
+			return err
+		}
+		delete(t.dirty, dir)
+	}
+	return nil
+}
+
+// prune removes the partial tiles whose full tile exists and is covered by a
+// stored head. Readers take the beginning of the full one instead. Nothing
+// depends on it: a crash leaves superfluous files.
+func (t *tileStore) prune() error {
+	for _, id := range t.full {
+		dir := id.Path() + ".p"
+		names, err := t.fs.readDir(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		for _, name := range names {
+			err = errors.Join(err, t.fs.remove(dir+"/"+name))
+		}
+		if err = errors.Join(err, t.fs.remove(dir)); err != nil {
+			return err
+		}
+		delete(t.made, dir)
+		delete(t.dirty, dir)
+	}
+	t.full = t.full[:0]
+	return nil
+}
+
+// readResource reads a tile or bundle as it stands on disk, or a wider one if
+// the partial one is gone. It does not cut.
+func (t *tileStore) readResource(_ context.Context, id tiles.TileID) ([]byte, error) {
+	data, err := readFile(t.fs, id.Path())
+	if errors.Is(err, fs.ErrNotExist) && id.Width < tiles.TileWidth {
+		if wider, ok := t.wider(id); ok {
+			return readFile(t.fs, wider.Path())
+		}
+	}
+	return data, err
+}
+
+// wider returns the narrowest resource on disk that begins with the one asked
+// for.
+func (t *tileStore) wider(id tiles.TileID) (tiles.TileID, bool) {
+	full := id
+	full.Width = tiles.TileWidth
+	best := full
+	names, _ := t.fs.readDir(full.Path() + ".p") // none: only the full one is left
+	for _, name := range names {
+		if width, err := strconv.Atoi(name); err == nil && width > id.Width && width < best.Width {
+			best.Width = width
+		}
+	}
+	if best != full {
+		return best, true
+	}
+	f, err := t.fs.open(full.Path(), false)
+	if err != nil {
+		return id, false
+	}
+	f.Close()
+	return full, true
+}
+
+// ReadTile implements tiles.Reader.
+func (t *tileStore) ReadTile(ctx context.Context, level, index uint64, width int) ([]byte, error) {
+	return readHashTile(ctx, t, level, index, width)
+}
+
+// resources is where tiles and bundles come from, cut or not.
+type resources interface {
+	// readResource returns the resource, or a wider one where the partial one is
+	// gone.
+	readResource(ctx context.Context, id tiles.TileID) ([]byte, error)
+}
+
+// readExact returns exactly the resource that was asked for.
+func readExact(ctx context.Context, r resources, id tiles.TileID) ([]byte, error) {
+	data, err := r.readResource(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if id.Level != tiles.LevelEntries {
+		if want := id.Width * tiles.HashSize; len(data) >= want && len(data) <= tiles.TileWidth*tiles.HashSize {
+			return data[:want:want], nil
+		}
+		return nil, fmt.Errorf("%s has %d bytes, want %d: %w", id.Path(), len(data), id.Width*tiles.HashSize, io.ErrUnexpectedEOF)
+	}
+	entries, err := tiles.ParseBundle(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", id.Path(), err)
+	}
+	if len(entries) < id.Width {
+		return nil, fmt.Errorf("%s holds %d entries, want %d: %w", id.Path(), len(entries), id.Width, io.ErrUnexpectedEOF)
+	}
+	n := 0
+	for _, e := range entries[:id.Width] {
+		n += 2 + len(e)
+	}
+	return data[:n:n], nil
+}
+
+func readHashTile(ctx context.Context, r resources, level, index uint64, width int) ([]byte, error) {
+	if level > 63 || width < 1 || width > tiles.TileWidth {
+		return nil, fmt.Errorf("no tile of level %d and width %d", level, width)
+	}
+	return readExact(ctx, r, tiles.TileID{Level: int(level), Index: index, Width: width})
+}
+
+// covered says whether a tree of that size has the whole resource.
+func covered(id tiles.TileID, size uint64) bool {
+	shift := uint(0)
+	if id.Level > 0 {
+		shift = 8 * uint(id.Level)
+	}
+	if shift > 63 {
+		return false
+	}
+	nodes := size >> shift
+	return id.Index <= nodes>>8 && id.Index<<8+uint64(id.Width) <= nodes
+}
+
+// tmpName says whether a directory entry is a temporary file of ours.
+func tmpName(name string) bool { return strings.HasSuffix(name, ".tmp") }
