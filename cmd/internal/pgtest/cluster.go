@@ -31,7 +31,7 @@ func openCluster(ctx context.Context, bin Binaries, o Options) (*cluster, error)
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{bin: bin, owner: who, dir: o.Dir}
+	c := &cluster{bin: bin, owner: who, dir: o.Dir, socket: o.Socket}
 	if c.dir == "" {
 		if c.dir, err = tempDir(who, "shiguan-pg-"); err != nil {
 			return nil, err
@@ -64,10 +64,16 @@ func (c *cluster) prepare(ctx context.Context) (err error) {
 	return c.initialise(ctx)
 }
 
-// makeSocketDir keeps the socket beside the data unless its path would not fit into a socket address (108 bytes).
+// SocketFits reports whether a server's socket in dir has a path that a socket address can hold (107 bytes).
+func SocketFits(dir string) bool { return len(dir)+len("/.s.PGSQL.65535.lock") <= 100 }
+
+// makeSocketDir keeps the socket beside the data where its path fits.
 func (c *cluster) makeSocketDir() (err error) {
+	if c.socket != "" {
+		return c.owner.makeDir(c.socket)
+	}
 	c.socket = filepath.Join(c.dir, "socket")
-	if len(c.socket)+len("/.s.PGSQL.65535.lock") > 100 {
+	if !SocketFits(c.socket) {
 		c.socket, err = tempDir(c.owner, "shiguan-pgs-")
 		c.tempSock = err == nil
 		return err

@@ -25,6 +25,7 @@ type Options struct {
 	Dir      string            // the cluster's directory, kept at Stop and used again; "" = temporary
 	Port     int               // 0 = any free one
 	Settings map[string]string // written to postgresql.conf, e.g. {"max_connections": "500"}
+	Socket   string            // directory for the Unix socket; "" = below Dir
 	Log      string            // file that the server's messages are appended to; "" = inside the cluster's directory
 	Fsync    bool              // real durability; off by default, since throwaway data need none
 }

@@ -1,0 +1,134 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"shiguan/cmd/internal/demo/city"
+)
+
+// Purpose is what clerks state in the demo: they may look only for a case.
+const Purpose = "case-2026-114"
+
+// Try is one thing to try in a running city: a command line for a POSIX shell, and what it shows.
+type Try struct {
+	Shows   string
+	Command string
+}
+
+// Page is what to try, in the order of the story: use, refuse, find, prove, watch.
+func Page(m *Manifest, dir string) []Try {
+	who := Sample()
+	shiguan := quote(ownName())
+	config := quote(m.Config)
+	evidence := quote(filepath.Join(dir, "first.evidence"))
+	return append(psqlPage(m, who), []Try{
+		{"Who did that? Every statement is on record, with the person behind it and how far it has come.",
+			fmt.Sprintf("%s search --config %s --person civil_clerk --limit 5", shiguan, config)},
+		{"Who saw this citizen?",
+			fmt.Sprintf("%s who-saw --config %s %s", shiguan, config, who.ID)},
+		{"Hand out one record as evidence, and verify it with nothing but the file and the public keys.",
+			fmt.Sprintf("%s prove --config %s 1 -o %s && %s verify --policy %s %s", shiguan, config, evidence, shiguan, quote(m.QuorumPolicy), evidence)},
+		{"Is the whole log as it was witnessed?",
+			fmt.Sprintf("%s fsck --config %s", shiguan, config)},
+		{"What would policy say?",
+			fmt.Sprintf("%s policy explain --config %s --as civil_clerk \"select phone from civil.citizens order by phone\"", shiguan, quote(m.ProxyConfig))},
+		{"Is the audit whole? What compliance scrapes.",
+			fmt.Sprintf("curl -s %s | grep ^shiguan_", m.MetricsURL)},
+		{"A witness that is killed stays dead, two of three are still a quorum; bring it back.",
+			fmt.Sprintf("kill -9 %d; %s demo restart --dir %s witness-data-bureau", m.PIDs["witness-data-bureau"], shiguan, quote(dir))},
+	}...)
+}
+
+func psqlPage(m *Manifest, who city.Citizen) []Try {
+	citizen := fmt.Sprintf("select * from civil.citizens where id_number = '%s'", who.ID)
+	psql := func(user string, statements ...string) string {
+		line := fmt.Sprintf("PGPASSWORD=%s psql -h %s -p %d -U %s -d %s", m.password(user), m.Proxy.Host, m.Proxy.Port, user, m.Database)
+		for _, s := range statements {
+			line += fmt.Sprintf(" -c \"%s\"", s)
+		}
+		return line
+	}
+	return []Try{
+		{"A clerk with a case reads a citizen: the name in clear, everything else masked.",
+			psql("civil_clerk", fmt.Sprintf("set shiguan.purpose = '%s'", Purpose), citizen)},
+		{"Without a purpose he is refused.",
+			psql("civil_clerk", citizen)},
+		{"Nor may he find a person by what he may not see.",
+			psql("civil_clerk", fmt.Sprintf("set shiguan.purpose = '%s'", Purpose), "select name from civil.citizens where phone like '154%'")},
+		{"His manager sees it in clear, and may change a telephone number.",
+			psql("civil_manager", citizen, fmt.Sprintf("update civil.citizens set phone = '%s' where id_number = '%s'", who.Phone, who.ID))},
+		{"The housing fund's clerk sees accounts, and of a citizen only the name.",
+			psql("fund_clerk", fmt.Sprintf("select account_no, employer, balance from housing.fund_accounts where id_number = '%s'", who.ID),
+				fmt.Sprintf("select name from civil.citizens where id_number = '%s'", who.ID))},
+		{"The auditor reads everything, and nothing sensitive in clear.",
+			psql("auditor", "select * from welfare.payments limit 5")},
+	}
+}
+
+// PrintPage writes the page for people.
+func PrintPage(w io.Writer, m *Manifest, dir string) {
+	fmt.Fprintf(w, "\nThe demo city is running. Try, in another terminal:\n")
+	for _, t := range Page(m, dir) {
+		fmt.Fprintf(w, "\n%s\n  %s\n", t.Shows, t.Command)
+	}
+	fmt.Fprintf(w, "\nThe investigator's console: %s  (user %s, password %s)\n", m.ConsoleURL, m.Investigator.User, m.Investigator.Password)
+	fmt.Fprintf(w, "Everybody's passwords, ports and process ids: %s\n", filepath.Join(dir, "demo.json"))
+}
+
+// Sample is the citizen of the examples: the first one with a housing-fund account and a welfare payment.
+func Sample() city.Citizen {
+	c := city.New()
+	has := map[string]int{}
+	for _, a := range c.Accounts {
+		has[a.ID] |= 1
+	}
+	for _, p := range c.Payments {
+		has[p.ID] |= 2
+	}
+	for _, p := range c.Citizens {
+		if has[p.ID] == 3 {
+			return p
+		}
+	}
+	return c.Citizens[0]
+}
+
+func (m *Manifest) password(user string) string {
+	p, err := m.Person(user)
+	if err != nil {
+		return ""
+	}
+	return p.Password
+}
+
+// ownName is how this binary is called from the current directory.
+func ownName() string {
+	own, err := os.Executable()
+	if err != nil {
+		return "shiguan"
+	}
+	if found, err := exec.LookPath("shiguan"); err == nil && found == own {
+		return "shiguan"
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return own
+	}
+	if rel, err := filepath.Rel(here, own); err == nil && !strings.HasPrefix(rel, "..") {
+		return "./" + rel
+	}
+	return own
+}
+
+// quote makes a word of a shell command line of any text.
+func quote(text string) string {
+	if strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:@%") == "" && text != "" {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
