@@ -62,6 +62,7 @@ func (c *conn) clientFailed(err error) {
 		<-c.ended
 		return
 	}
+	c.deliverCancel() // nobody waits for the result any more
 	c.end("client disconnected")
 }
 

@@ -125,6 +125,7 @@ func (c *conn) fatal(e *wire.Error) {
 	c.srv.metrics.fatal(e.Code)
 	c.toClient.buf = wire.AppendError(c.toClient.buf[:0], e)
 	c.toClient.wait = false
+	c.client.SetWriteDeadline(time.Now().Add(2 * time.Second))
 	c.client.Write(c.toClient.buf) // the session ends either way
 	c.toClient.buf = nil
 	c.end(e.Message)

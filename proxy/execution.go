@@ -16,7 +16,8 @@ import (
 type execution struct {
 	fate    session.Fate // for messages that define or remove names
 	refused *wire.Error  // what the client gets instead of the server's error, which is certain to come
-	shape   *prepared    // Describe: whose columns RowDescription lists
+	shape   *prepared    // Parse, Describe, Execute: whose columns RowDescription lists
+	plan    *policy.Plan // Parse, Describe: the plan they belong to
 	formats wire.Formats // Describe of a portal, Execute: the format of each column the server sends
 	subject string       // Parse, Bind, Describe: the statement, in case it fails
 	filter  bool         // errors may carry values that the person may not see

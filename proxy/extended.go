@@ -40,7 +40,7 @@ func (c *conn) parse(m wire.Message) error {
 		st.sent = plan.Text
 		sent = wire.AppendParse(nil, name, plan.Text, p.ParamTypes)
 	}
-	e := &execution{subject: text, shape: st, filter: st.plan().FilterErrors}
+	e := &execution{subject: text, shape: st, plan: st.plan(), filter: st.plan().FilterErrors}
 	st.fate = &e.fate
 	if !c.push(session.Owed[*execution]{Expect: session.Parse, Exec: e}) {
 		return nil
@@ -94,7 +94,7 @@ func (c *conn) askColumns(st *prepared, kind byte, name string) {
 	if kind == wire.KindPortal {
 		expect = session.DescribePortal
 	}
-	e := &execution{shape: st, subject: st.text, filter: st.plan().FilterErrors}
+	e := &execution{shape: st, plan: st.plan(), subject: st.text, filter: st.plan().FilterErrors}
 	if c.push(session.Owed[*execution]{Expect: expect, Exec: e, Own: true}) {
 		c.toServer.put(wire.AppendDescribe(nil, kind, name), c.trail.newest())
 	}
@@ -234,7 +234,7 @@ func (c *conn) describe(m wire.Message) error {
 		if !ok {
 			return c.unknown("prepared statement", name, "26000")
 		}
-		e.shape = st
+		e.shape, e.plan = st, st.plan()
 	} else {
 		po, ok, err := c.findPortal(name)
 		if err != nil {
@@ -244,9 +244,9 @@ func (c *conn) describe(m wire.Message) error {
 			return c.unknown("portal", name, "34000")
 		}
 		po.asked = true
-		expect, e.shape, e.formats, e.portal = session.DescribePortal, po.of, po.formats, po
+		expect, e.shape, e.plan, e.formats, e.portal = session.DescribePortal, po.of, po.plan, po.formats, po
 	}
-	e.subject, e.filter = e.shape.text, e.shape.plan().FilterErrors
+	e.subject, e.filter = e.shape.text, e.plan.FilterErrors
 	if c.push(session.Owed[*execution]{Expect: expect, Exec: e}) {
 		c.toServer.put(m, c.trail.newest())
 	}

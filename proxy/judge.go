@@ -2,8 +2,10 @@ package proxy
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"shiguan/auditlog/record"
 	"shiguan/policy"
@@ -44,7 +46,7 @@ func (c *conn) judge(text string, now time.Time) verdict {
 	v := verdict{epoch: c.epoch(cat, now)}
 	a, err := c.db.analyse(text, cat, c.env())
 	if err != nil {
-		return v.unresolved(err)
+		return v.unresolved(text, err)
 	}
 	v.analysis = a
 	c.notePurpose(a)
@@ -62,6 +64,10 @@ func (c *conn) judge(text string, now time.Time) verdict {
 		v.refuse("42501", v.decision.Reason)
 		return v
 	}
+	if len(a.Statements) == 0 {
+		v.decision.Plans = emptyPlans
+		return v
+	}
 	if len(v.decision.Plans) != len(a.Statements) {
 		v.refuse("42501", "the policy made no plan for every statement")
 		return v
@@ -69,6 +75,9 @@ func (c *conn) judge(text string, now time.Time) verdict {
 	c.checkShape(&v)
 	return v
 }
+
+// emptyPlans is how a text without a statement is carried out: the server answers EmptyQueryResponse.
+var emptyPlans = []policy.Plan{{Statement: &sql.Statement{Verb: sql.Empty}, AnyOutputs: true}}
 
 func (c *conn) epoch(cat *sql.Catalogue, now time.Time) epoch {
 	return epoch{policy: c.srv.policy.Load(), catalogue: cat, purpose: c.purpose, minute: now.Unix() / 60}
@@ -82,7 +91,7 @@ func (v *verdict) refuse(code, reason string) {
 
 // unresolved is the verdict on a text that could not be analysed. A syntax error is reported as PostgreSQL does, and
 // like everything unresolved it never reaches the server.
-func (v verdict) unresolved(err error) verdict {
+func (v verdict) unresolved(text string, err error) verdict {
 	var e *sql.Error
 	if !errors.As(err, &e) {
 		e = &sql.Error{Reason: "the statement could not be analysed", Position: -1}
@@ -90,6 +99,9 @@ func (v verdict) unresolved(err error) verdict {
 	if e.Syntax {
 		v.word = record.DecisionFailed
 		v.failure = &wire.Error{Code: "42601", Message: e.Reason}
+		if e.Position >= 0 && e.Position <= len(text) {
+			v.failure.Position = utf8.RuneCountInString(text[:e.Position]) + 1
+		}
 		v.decision.Reason = e.Reason
 		return v
 	}
@@ -106,6 +118,8 @@ func (c *conn) checkShape(v *verdict) {
 		switch {
 		case p.MaxRows > 0 && len(plans) > 1:
 			v.refuse("42501", "a statement with a row limit must be sent alone, not in a string of several")
+		case p.Statement.Verb == sql.Execute && slices.ContainsFunc(p.Pinned, func(s policy.PinnedSubject) bool { return s.Param > 0 }):
+			v.refuse("42501", "EXECUTE hides whom its parameters name: use the driver's prepared statements")
 		case p.AboutPersons && p.Statement.Verb == sql.CopyOut && p.Statement.Copy == nil:
 			v.refuse("42501", "this form of COPY cannot be masked")
 		case c.srv.lagging.Load() == lagStop:
@@ -121,6 +135,9 @@ func (c *conn) env() sql.Env {
 	return sql.Env{
 		SearchPath: c.searchPath, Role: c.person.Role,
 		Prepared: func(name string) *sql.Statement {
+			if c.settle(c.statements.Unsettled(name, c.batch)) != nil {
+				return nil
+			}
 			if p, ok := c.statements.Find(name); ok && p.verdict.analysis != nil && len(p.verdict.analysis.Statements) == 1 {
 				s := &p.verdict.analysis.Statements[0]
 				if s.Verb == sql.Prepare {
@@ -131,6 +148,9 @@ func (c *conn) env() sql.Env {
 			return nil
 		},
 		Cursor: func(name string) *sql.Statement {
+			if c.settle(c.cursors.Unsettled(name, c.batch)) != nil {
+				return nil
+			}
 			s, _ := c.cursors.Find(name)
 			return s
 		},

@@ -41,10 +41,8 @@ func (c *conn) rowDescription(a session.Answer[*execution], m wire.Message) erro
 	switch {
 	case s != nil:
 		plan = s.plan
-	case e.portal != nil:
-		plan = e.portal.plan
-	case e.shape != nil:
-		plan = e.shape.plan()
+	case e.plan != nil:
+		plan = e.plan
 	default:
 		return errDisagree
 	}
@@ -100,7 +98,7 @@ func checkColumns(plan *policy.Plan, fields wire.Fields) (*columns, error) {
 
 // noColumns checks that a statement without a result was foreseen as such.
 func (c *conn) noColumns(e *execution) error {
-	if e.shape == nil || len(e.shape.plan().Outputs) == 0 || e.shape.plan().Statement.Copy != nil {
+	if e.plan == nil || len(e.plan.Outputs) == 0 || e.plan.Statement.Copy != nil {
 		return nil
 	}
 	return errDisagree

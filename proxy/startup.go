@@ -130,7 +130,7 @@ func (s *Server) authenticate(nc net.Conn, asked *params) (person auth.Person, r
 	if _, err := nc.Write(wire.AppendAuthenticationSASL(nil, scramSHA256)); err != nil {
 		return person, nil, nil
 	}
-	reader = wire.NewReader(nc, s.limits.MessageBytes)
+	reader = wire.NewReader(nc, maxAuthMessage)
 	conversation := s.people.Load().Begin(asked.user)
 	for first := true; ; first = false {
 		data, refusal, err := readSASL(reader, first)
@@ -156,7 +156,7 @@ func (s *Server) authenticate(nc net.Conn, asked *params) (person auth.Person, r
 			return person, nil, &wire.Error{Code: "08P01", Message: "the client sent more before it was let in"}
 		}
 		result, asked.final = "ok", reply
-		return conversation.Person(), reader, nil
+		return conversation.Person(), wire.NewReader(nc, s.limits.MessageBytes), nil
 	}
 }
 
@@ -179,7 +179,7 @@ func readSASL(reader *wire.Reader, first bool) (data []byte, refusal *wire.Error
 	if err != nil {
 		return nil, nil, err
 	}
-	if m.Type() != wire.MsgPassword || len(m) > maxAuthMessage {
+	if m.Type() != wire.MsgPassword {
 		return nil, &wire.Error{Code: "08P01", Message: "expected a SASL response"}, nil
 	}
 	if !first {
@@ -241,7 +241,9 @@ func (s *Server) openSession(nc net.Conn, reader *wire.Reader, person auth.Perso
 	if refusal := c.welcome(asked, statuses); refusal != nil {
 		c.upstream.Close()
 		c.cancel()
-		s.release()
+		if !s.forget(c) {
+			s.release()
+		}
 		return nil, refusal
 	}
 	return c, nil
@@ -272,7 +274,6 @@ func (c *conn) welcome(asked *params, statuses []wire.Param) *wire.Error {
 	b = wire.AppendReadyForQuery(b, wire.TxIdle)
 	c.toClient.put(b, receipt)
 	if err := c.toClient.flush(); err != nil {
-		c.srv.forget(c)
 		var broken *logError
 		if errors.As(err, &broken) {
 			c.srv.logFailed(err)
@@ -328,16 +329,19 @@ func (s *Server) enlist(c *conn) {
 	}
 	s.keys[c.key.pid] = c
 	s.sessions[c] = struct{}{}
+	s.reserved--
 }
 
-func (s *Server) forget(c *conn) {
+// forget strikes a session off; it reports whether it was there.
+func (s *Server) forget(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.sessions[c]; ok {
+	_, ok := s.sessions[c]
+	if ok {
 		delete(s.sessions, c)
 		delete(s.keys, c.key.pid)
-		s.reserved--
 	}
+	return ok
 }
 
 // params are what a StartupMessage asks for.

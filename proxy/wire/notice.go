@@ -1,6 +1,9 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+	"strconv"
+)
 
 // Codes of the fields of ErrorResponse and NoticeResponse. A server may leave out any and add others.
 const (
@@ -91,6 +94,7 @@ type Error struct {
 	Detail   string
 	Hint     string
 	Where    string
+	Position int // in characters of the statement, from 1; 0 = none
 }
 
 func (e *Error) Error() string { return e.severity() + ": " + e.Message + " (SQLSTATE " + e.Code + ")" }
@@ -119,6 +123,9 @@ func appendNotice(dst []byte, t byte, e *Error) []byte {
 	}
 	if e.Hint != "" {
 		dst = AppendNoticeField(dst, FieldHint, e.Hint)
+	}
+	if e.Position > 0 {
+		dst = AppendNoticeField(dst, FieldPosition, strconv.Itoa(e.Position))
 	}
 	if e.Where != "" {
 		dst = AppendNoticeField(dst, FieldWhere, e.Where)
