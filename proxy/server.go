@@ -184,11 +184,10 @@ func (s *Server) open() []*conn {
 	return slices.Collect(maps.Keys(s.sessions))
 }
 
-// tend looks after what happens by the clock: outcomes nobody carried, witnesses that lag, heartbeats.
+// tend looks after what happens by the clock: outcomes nobody carried, witnesses that lag.
 func (s *Server) tend(ctx context.Context) {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
-	beat, size := time.Now(), uint64(0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -200,20 +199,10 @@ func (s *Server) tend(ctx context.Context) {
 			for _, c := range s.open() {
 				c.trail.settle(now)
 			}
-			status := s.opt.Log.Status()
-			s.watchLag(status.OldestUnwitnessed, now)
-			if status.Durable != size {
-				beat, size = now, status.Durable
-			} else if now.Sub(beat) >= heartbeat {
-				beat = now
-				s.note(record.KindHeartbeat, func(*record.Record) {}) // a failure closes Done
-			}
+			s.watchLag(s.opt.Log.Status().OldestUnwitnessed, now)
 		}
 	}
 }
-
-// heartbeat is how long the log may be silent.
-const heartbeat = time.Minute
 
 func (s *Server) watchLag(oldest, now time.Time) {
 	state := lagNone

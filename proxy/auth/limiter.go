@@ -78,7 +78,7 @@ func (l *Limiter) Begin(from netip.Addr) (*Attempt, bool) {
 	return &Attempt{l, s}, true
 }
 
-// End ends the attempt. What the client broke off itself counts as failed: it has seen the salt.
+// End ends the attempt; failed means that a password was tried and was not the right one.
 func (a *Attempt) End(failed bool) {
 	a.limiter.mu.Lock()
 	defer a.limiter.mu.Unlock()

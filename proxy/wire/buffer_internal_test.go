@@ -67,7 +67,7 @@ func TestBufferGrowsAndShrinks(t *testing.T) {
 
 func TestBufferStopsAtLimit(t *testing.T) {
 	const limit = 100 << 10
-	r := NewReader(&feed{data: append(data(limit), data(limit+1)...)}, limit)
+	r := NewReader(&feed{data: bytes.Join([][]byte{data(limit), data(limit + 1), data(limit + 1)}, nil)}, limit)
 	if m, err := r.Next(); err != nil || len(m) != limit {
 		t.Fatalf("%d bytes, %v", len(m), err)
 	}
@@ -76,5 +76,12 @@ func TestBufferStopsAtLimit(t *testing.T) {
 	}
 	if _, err := r.Next(); err == nil {
 		t.Error("a message above the limit came whole")
+	}
+	if err := r.Skip(); err != nil {
+		t.Fatal(err)
+	}
+	r.SetLimit(limit + 1)
+	if m, err := r.Next(); err != nil || len(m) != limit+1 {
+		t.Errorf("after SetLimit: %d bytes, %v", len(m), err)
 	}
 }

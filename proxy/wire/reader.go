@@ -44,6 +44,10 @@ func NewReader(src io.Reader, limit int) *Reader {
 	return &Reader{src: src, limit: max(limit, headerSize)}
 }
 
+// SetLimit changes the largest message taken whole, from the next message on. A peer that has not logged in yet deserves a
+// small one.
+func (r *Reader) SetLimit(limit int) { r.limit = max(limit, headerSize) }
+
 // Next blocks until one whole message is there and returns it. The message aliases the buffer and is valid until the next
 // call of Next, Stream, Skip or Idle. For a message longer than the limit it returns *TooLongError and consumes nothing.
 // io.EOF means the source ended between two messages, io.ErrUnexpectedEOF inside one.

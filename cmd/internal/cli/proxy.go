@@ -152,7 +152,7 @@ func openLog(ctx context.Context, cfg *configs.Proxy, logger *slog.Logger, regis
 	}
 	log, err := auditlog.Open(ctx, auditlog.Options{
 		Dir: cfg.Log.Dir.String(), Origin: cfg.Log.Origin, Signer: signer, Recipients: recipients, Cosigner: cosigner, Quorum: policy,
-		Interval: cfg.Log.CheckpointInterval, SegmentBytes: int64(cfg.Log.SegmentSize), Logger: logger, Registerer: registry,
+		Interval: cfg.Log.CheckpointInterval, Heartbeat: time.Minute, SegmentBytes: int64(cfg.Log.SegmentSize), Logger: logger, Registerer: registry,
 	})
 	if err != nil {
 		return nil, exit(ExitBrokeLog, err)
