@@ -86,3 +86,5 @@ func (e *HeadError) Error() string {
 	return fmt.Sprintf("%s says that the first %d records were signed with root %s, but the log's records give %s",
 		e.File, e.SignedSize, base64.StdEncoding.EncodeToString(e.SignedRoot[:]), base64.StdEncoding.EncodeToString(e.Root[:])) + advice
 }
+
+func isErased(err error) bool { return errors.Is(err, ErrErased) }

@@ -115,3 +115,22 @@ func waitFor(t testing.TB, l *Log, what string, ok func(Status) bool) {
 		}
 	}
 }
+
+// mustFsck checks the log in a directory as deeply as can be.
+func (k testKeys) mustFsck(t testing.TB, src Source) Report {
+	t.Helper()
+	r, err := Fsck(context.Background(), src, FsckOptions{Policy: k.policy(t), Identities: []age.Identity{k.identity}})
+	if err != nil {
+		t.Fatalf("fsck: %v", err)
+	}
+	return r
+}
+
+func mustDir(t testing.TB, dir string) Source {
+	t.Helper()
+	src, err := OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return src
+}

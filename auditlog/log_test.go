@@ -61,3 +61,19 @@ func TestAppendAndReadBack(t *testing.T) {
 		t.Fatalf("%d records, %v", n, err)
 	}
 }
+
+func TestFsckHoldsWhatWasWritten(t *testing.T) {
+	k := newTestKeys(t)
+	dir := t.TempDir()
+	o := k.options(t, dir)
+	o.Cosigner = agree{}
+	l := mustOpen(t, o)
+	for i := range uint64(1500) {
+		mustAppend(t, l, i+1, "p")
+	}
+	mustClose(t, l)
+	r := k.mustFsck(t, mustDir(t, dir))
+	if r.Durable != 1501 || r.Integrated != 1501 || r.Witnessed != 1501 || r.Opened != 1501 || r.Open != 1 || r.Tiles < 12 || r.TornTail {
+		t.Errorf("%+v", r)
+	}
+}

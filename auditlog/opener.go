@@ -2,6 +2,7 @@ package auditlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -16,13 +17,14 @@ type Opener struct {
 	source Source
 	ids    []age.Identity
 
-	mu   sync.Mutex
-	keys map[uint32]*seal.PeriodKey
+	mu     sync.Mutex
+	keys   map[uint32]*seal.PeriodKey
+	erased map[uint32]bool // an erased key never comes back
 }
 
 // NewOpener returns an Opener for the records of a source.
 func NewOpener(src Source, ids []age.Identity) *Opener {
-	return &Opener{source: src, ids: ids, keys: make(map[uint32]*seal.PeriodKey)}
+	return &Opener{source: src, ids: ids, keys: make(map[uint32]*seal.PeriodKey), erased: make(map[uint32]bool)}
 }
 
 // Open returns a record's payload and the opening of its leaf's commitment. It
@@ -40,18 +42,26 @@ func (o *Opener) Open(ctx context.Context, s Stored) (payload []byte, opening [3
 	return payload, opening, nil
 }
 
-// key returns a period's key. Failures are not kept: what was missing may be
-// restored. A period that is erased while this process runs can still be opened
+// key returns a period's key. Other failures than an erasure are not kept: what
+// was missing may be restored. A period that is erased while this process runs can still be opened
 // by it until Forget.
 func (o *Opener) key(ctx context.Context, period uint32) (*seal.PeriodKey, error) {
 	o.mu.Lock()
-	key := o.keys[period]
+	key, erased := o.keys[period], o.erased[period]
 	o.mu.Unlock()
-	if key != nil {
+	switch {
+	case erased:
+		return nil, ErrErased
+	case key != nil:
 		return key, nil
 	}
 	wrapped, err := o.source.WrappedKey(ctx, period)
 	if err != nil {
+		if errors.Is(err, ErrErased) {
+			o.mu.Lock()
+			o.erased[period] = true
+			o.mu.Unlock()
+		}
 		return nil, err
 	}
 	if key, err = seal.OpenPeriod(wrapped, o.ids); err != nil {
