@@ -202,3 +202,95 @@ func TestBuilderAnyWay(t *testing.T) {
 		}
 	})
 }
+
+func TestBuilderAllocates(t *testing.T) {
+	b := tiles.NewBuilder(func(tiles.Tile) error { return nil })
+	e := entry(1)
+	for range 70_000 { // past the first tile of level 2 and the growth of the bundle
+		if err := b.Append(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := testing.AllocsPerRun(1000, func() {
+		if err := b.Append(e); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations an entry", n)
+	}
+}
+
+// TestBuilderBreaks fails each write in turn: the Builder must say so, and say so again whatever is asked of it next.
+func TestBuilderBreaks(t *testing.T) {
+	full := errors.New("disk full")
+	const entries, writes = 600, 10 // 2 full bundles and tiles; partials of bundle, level 0 and level 1, published at 300 and 600
+	for failAt := range writes {
+		n := 0
+		b := tiles.NewBuilder(func(tiles.Tile) error {
+			if n++; n > failAt {
+				return full
+			}
+			return nil
+		})
+		err := func() error {
+			for i := range uint64(entries) {
+				if err := b.Append(entry(i)); err != nil {
+					return err
+				}
+				if i+1 == entries/2 || i+1 == entries {
+					if err := b.Publish(); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}()
+		if !errors.Is(err, full) {
+			t.Fatalf("write %d failed, Builder says %v", failAt, err)
+		}
+		at := n
+		if again := errors.Join(b.Append(entry(0)), b.Publish()); !errors.Is(again, full) || n != at {
+			t.Errorf("write %d failed: afterwards %v, %d more writes", failAt, again, n-at)
+		}
+	}
+}
+
+func TestResumeRefuses(t *testing.T) {
+	all := store{}
+	b := tiles.NewBuilder(all.emit)
+	for b.Size() < 260 {
+		if err := b.Append(entry(b.Size())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Publish(); err != nil {
+		t.Fatal(err)
+	}
+	good := all[tiles.EntriesPath(1, 4)]
+	first, _ := tiles.ParseBundle(good)
+	for name, tc := range map[string]struct {
+		size   uint64
+		bundle []byte
+	}{
+		"no bundle":            {260, nil},
+		"cut bundle":           {260, good[:len(good)-1]},
+		"an entry less":        {260, good[:3*80]},
+		"an entry more":        {260, tiles.AppendBundle(bytes.Clone(good), entry(260))},
+		"entries changed":      {260, bytes.Replace(good, first[2][:8], []byte("tampered"), 1)},
+		"a bundle for nothing": {256, good},
+		"size beyond 2^63":     {1 << 63, nil},
+	} {
+		if _, err := tiles.ResumeBuilder(t.Context(), all, tc.size, tc.bundle, all.emit); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if _, err := tiles.ResumeBuilder(t.Context(), all, 260, good, all.emit); err != nil {
+		t.Error(err)
+	}
+	if err := b.Append(make([]byte, tiles.MaxEntry+1)); err == nil || b.Size() != 260 {
+		t.Errorf("entry of 64 KiB: %v, size %d", err, b.Size())
+	}
+	if err := b.Append(make([]byte, tiles.MaxEntry)); err != nil {
+		t.Errorf("after an entry that was refused: %v", err)
+	}
+}
