@@ -1,0 +1,9 @@
+package cli
+
+import "golang.org/x/sys/unix"
+
+// Requests that read and write a terminal's settings.
+const (
+	getTermios = unix.TCGETS
+	setTermios = unix.TCSETS
+)
