@@ -28,14 +28,26 @@ type Statement struct {
 	Block    Block // effect on the transaction block
 	MayWrite bool  // false only when it provably changes nothing in the database
 	DDL      bool  // changes the catalogue
+	Chain    bool  // COMMIT or ROLLBACK AND CHAIN: a new block begins at once
+	Analyze  bool  // EXPLAIN ANALYZE: the inner statement is carried out
 
-	Name    string     // PREPARE, EXECUTE, DEALLOCATE, DECLARE, FETCH, MOVE, CLOSE: the object's name ("" = ALL)
-	Inner   *Statement // PREPARE, DECLARE, EXPLAIN, COPY (query): the statement inside
+	// Reason says what an Other statement is, or why it is Other.
+	Reason string
+	// Params is the highest $n in the text.
+	Params int
+
+	// Name is the object's name for PREPARE, EXECUTE, DEALLOCATE, DECLARE, FETCH, MOVE, CLOSE ("" = ALL); what is
+	// discarded for DISCARD; which kind for Transaction: "begin", "commit", "rollback", "savepoint", "release",
+	// "rollback to", "prepare transaction", "set transaction".
+	Name    string
+	Inner   *Statement // PREPARE, EXECUTE, DECLARE, FETCH, EXPLAIN, COPY (query), CREATE TABLE AS: the statement inside
 	Setting *Setting   // SET, RESET, SHOW
 	Copy    *Copy      // COPY
 
 	// tail is where further output columns may be written into Text; see AppendOutputs.
 	tail appendPoint
+	// touched are the columns of relations as the text names them, views not expanded.
+	touched map[Column]struct{}
 }
 
 // Verb is what a statement does, in the words that rules use.
@@ -88,6 +100,8 @@ type TableUse struct {
 	Kind   byte // pg_class.relkind
 	Verb   Verb
 	Via    string // the view or parent through which it is reached, "" when named by the statement
+	// Times is how often rows of the relation enter the statement in this way: twice in a self-join.
+	Times int
 }
 
 // Use is how a column is used.
@@ -143,7 +157,9 @@ type Output struct {
 	Type      uint32 // pg_type.oid where known, else 0
 }
 
-// Pin holds a base column to one value: a constant, or parameter $Param.
+// Pin holds a base column to one value: a constant, or parameter $Param. There is none where the value's text might differ
+// from the column's text although = holds, and none for a table whose rows enter the statement more than once. The single
+// row of an INSERT … VALUES is pinned too. A parameter is pinned only for text columns, where its bytes are the value.
 type Pin struct {
 	Column
 	Param int    // 1-based; 0 when constant
@@ -166,6 +182,8 @@ type Copy struct {
 	Escape    byte
 	Null      string
 	Header    bool
+	// ForceQuote says that some or all columns are quoted in CSV whether needed or not.
+	ForceQuote bool
 }
 
 // Error says why a text cannot be decided. Policy must refuse it.
@@ -174,6 +192,8 @@ type Error struct {
 	Position int    // byte offset into the text where known, else -1
 	// Syntax says that the text does not parse at all. Nothing can come of such a statement but an error.
 	Syntax bool
+
+	internal string // what a recovered panic said; for tests and operators, never for a client
 }
 
 func (e *Error) Error() string { return e.Reason }
