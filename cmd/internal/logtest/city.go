@@ -148,8 +148,6 @@ func (w *writer) disclose(base record.Record, seq, index uint64, id string, from
 	}
 	d := base
 	d.Kind, d.Time, d.Of, d.Seq, d.Part, d.Final = record.KindDisclosure, w.tick(), &index, seq, 1, true
-	for range from.rows {
-		d.Subjects = append(d.Subjects, w.hash.SubjectString("resident_id", id))
-	}
+	d.Subjects = []record.Subject{w.hash.SubjectString("resident_id", id)}
 	w.l.Append(&d)
 }
