@@ -19,8 +19,8 @@ type fileSystem interface {
 	// create makes an empty file, in the place of an old one of that name. The
 	// name is durable only after syncDir.
 	create(name string) (file, error)
-	// mkdir makes one directory; it is no error if it exists. made tells.
-	mkdir(name string) (made bool, err error)
+	// mkdir makes one directory; it is no error if it exists.
+	mkdir(name string) error
 	// rename replaces. It is durable only after syncDir.
 	rename(from, to string) error
 	// remove removes a file or an empty directory.
@@ -68,12 +68,12 @@ func (s osFS) create(name string) (file, error) {
 	return osFile{f}, nil
 }
 
-func (s osFS) mkdir(name string) (bool, error) {
+func (s osFS) mkdir(name string) error {
 	err := os.Mkdir(s.path(name), 0o755)
 	if errors.Is(err, fs.ErrExist) {
-		return false, nil
+		return nil
 	}
-	return err == nil, err
+	return err
 }
 
 func (s osFS) rename(from, to string) error { return os.Rename(s.path(from), s.path(to)) }

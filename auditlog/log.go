@@ -35,8 +35,9 @@ type Options struct {
 	Logger       *slog.Logger          // nil: slog.Default
 	Registerer   prometheus.Registerer // nil: no metrics
 
-	fs  fileSystem       // nil: the disk
-	now func() time.Time // nil: time.Now; decides when a key period ends
+	fs     fileSystem       // nil: the disk
+	now    func() time.Time // nil: time.Now; decides when a key period ends
+	manual bool             // no goroutine but the writer: whoever opened the log takes the steps
 }
 
 const defaultInterval = time.Second
@@ -212,7 +213,9 @@ func (l *Log) close(ctx context.Context) error {
 		}
 	}
 	if l.Err() == nil && l.witnessing.cosigner != nil {
-		if err := l.witnessing.step(ctx); err != nil {
+		if err := l.witnessing.step(ctx); breaks(err) {
+			l.fail(err)
+		} else if err != nil {
 			l.options.Logger.Warn("audit log: the last head is not witnessed yet; it will be with the next one", "error", err)
 		}
 	}

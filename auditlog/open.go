@@ -48,7 +48,8 @@ func Open(ctx context.Context, o Options) (_ *Log, err error) {
 }
 
 // makeLayout makes the directories. Their names are durable before anything is
-// in them.
+// in them, and so is every name in them that a killed process left: what this
+// one reads it builds on.
 func makeLayout(o Options) error {
 	if _, ok := o.fs.(osFS); ok {
 		if err := os.MkdirAll(o.Dir, 0o755); err != nil {
@@ -56,7 +57,10 @@ func makeLayout(o Options) error {
 		}
 	}
 	for _, dir := range []string{segmentDir, keyDir, tornDir} {
-		if _, err := o.fs.mkdir(dir); err != nil {
+		if err := o.fs.mkdir(dir); err != nil {
+			return err
+		}
+		if err := o.fs.syncDir(dir); err != nil {
 			return err
 		}
 	}
@@ -150,6 +154,9 @@ func (nopCloser) Close() error { return nil }
 
 // start starts the goroutines other than the writer.
 func (l *Log) start(ctx context.Context) {
+	if l.options.manual {
+		return
+	}
 	news := make(chan struct{}, 1)
 	signed := func() {
 		select {

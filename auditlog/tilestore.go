@@ -27,15 +27,19 @@ func newTileStore(fs fileSystem) *tileStore {
 	return &tileStore{fs: fs, made: make(map[string]bool), dirty: make(map[string]bool)}
 }
 
-// write writes one tile and syncs its data. A crash leaves the file absent, cut
-// or whole: no head that covers it has been signed, and the next life writes
-// the same bytes again.
+// write writes one tile and syncs its data. A crash leaves the file absent or
+// whole, and perhaps a temporary one: no head that covers it has been signed,
+// and the next life writes the same bytes again.
 func (t *tileStore) write(tile tiles.Tile) error {
 	name := tile.Path()
 	if err := t.makeDirs(parentOf(name)); err != nil {
 		return err
 	}
-	if err := writeFile(t.fs, name, tile.Data); err != nil {
+	temp := name + ".tmp"
+	if err := writeFile(t.fs, temp, tile.Data); err != nil {
+		return err
+	}
+	if err := t.fs.rename(temp, name); err != nil {
 		return err
 	}
 	t.dirty[parentOf(name)] = true
@@ -53,13 +57,12 @@ func (t *tileStore) makeDirs(dir string) error {
 	if err := t.makeDirs(parent); err != nil {
 		return err
 	}
-	made, err := t.fs.mkdir(dir)
-	if err != nil {
+	if err := t.fs.mkdir(dir); err != nil {
 		return err
 	}
-	if made {
-		t.dirty[parent] = true
-	}
+	// Also if it was there before: who made it may have been killed before its
+	// name was durable.
+	t.dirty[parent] = true
 	t.made[dir] = true
 	return nil
 }

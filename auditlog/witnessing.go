@@ -65,16 +65,21 @@ func (w *witnessing) run(ctx context.Context, news <-chan struct{}, interval tim
 		switch {
 		case err == nil:
 			pause = interval
+		case breaks(err):
+			return err
 		case ctx.Err() != nil:
 			return nil
-		case errors.As(err, new(*RolledBackError)), errors.As(err, new(*publishError)):
-			return err
 		default:
 			w.logger.Warn("audit log: head not witnessed", "error", err, "again_in", pause)
 			again = time.After(pause)
 			pause = min(2*pause, maxCosignPause)
 		}
 	}
+}
+
+// breaks says whether a failed step is more than a quorum not reached.
+func breaks(err error) bool {
+	return errors.As(err, new(*RolledBackError)) || errors.As(err, new(*publishError))
 }
 
 // publishError is a failure to store what was co-signed, an I/O error like any
