@@ -5,9 +5,9 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"shiguan/auditlog/record"
 )
@@ -142,8 +142,8 @@ func (q *Query) where() (string, []any) {
 	}
 	if q.Text != "" {
 		// The trigram index ignores case in all alphabets; it proposes, and instr decides, as it does for short texts.
-		if utf8.RuneCountInString(q.Text) >= 3 && !strings.ContainsRune(q.Text, 0) {
-			and("s.idx IN (SELECT rowid FROM texts WHERE texts MATCH ?)", `"`+strings.ReplaceAll(q.Text, `"`, `""`)+`"`)
+		if phrase := trigramPhrase(q.Text); phrase != "" {
+			and("s.idx IN (SELECT rowid FROM texts WHERE texts MATCH ?)", phrase)
 		}
 		and("(instr(lower(s.statement), lower(?)) > 0 OR instr(lower(s.params), lower(?)) > 0)", q.Text, q.Text)
 	}
@@ -151,6 +151,18 @@ func (q *Query) where() (string, []any) {
 		return "", nil
 	}
 	return " WHERE " + strings.Join(conditions, " AND "), args
+}
+
+// phraseRunes bounds the phrase looked up in the text index: more of the text finds hardly less and costs more.
+const phraseRunes = 64
+
+// trigramPhrase is the beginning of the text as an FTS5 phrase, or empty if the trigram index cannot help.
+func trigramPhrase(text string) string {
+	runes := []rune(text)
+	if len(runes) < 3 || slices.Contains(runes, 0) {
+		return ""
+	}
+	return `"` + strings.ReplaceAll(string(runes[:min(len(runes), phraseRunes)]), `"`, `""`) + `"`
 }
 
 // ceilMillis rounds up to the millisecond, so that comparing stored milliseconds with it is comparing with t.

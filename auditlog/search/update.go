@@ -26,19 +26,15 @@ func (e *OtherLogError) Error() string {
 // back, or is a copy that went its own way.
 type DivergedError struct {
 	Size    uint64     // of the part of the log in question
-	Indexed tiles.Hash // root over the records as they were indexed
-	Log     tiles.Hash // root that the log states now; zero if it is shorter than Size
-	Length  uint64     // of the log now
+	Indexed tiles.Hash // root over these records as they were indexed
+	Length  uint64     // of the log, or of the head that it contradicts
 	Cause   error
 }
 
 func (e *DivergedError) Error() string {
-	const advice = ": keep the index file and a copy of the log as evidence and run `shiguan fsck`; the index is built again once its file is moved away"
-	if e.Length < e.Size {
-		return fmt.Sprintf("the log has %d records, but %d were read from it before", e.Length, e.Size) + advice
-	}
-	return fmt.Sprintf("the first %d records of the log have root %s, but those that were indexed have root %s (%v)",
-		e.Size, tiles.FormatHash(e.Log), tiles.FormatHash(e.Indexed), e.Cause) + advice
+	return fmt.Sprintf("the log and its search index contradict each other: the first %d records were indexed with root %s, the log now has %d: %v: "+
+		"keep the index file and a copy of the log as evidence and run `shiguan fsck`; the index is built again once its file is moved away",
+		e.Size, tiles.FormatHash(e.Indexed), e.Length, e.Cause)
 }
 
 func (e *DivergedError) Unwrap() error { return e.Cause }
@@ -78,10 +74,14 @@ type update struct {
 	progress func(done, total uint64)
 	applier  *applier
 	at       position
-	head     tiles.Checkpoint // the log's last signed head; size 0 and no origin: none
-	status   auditlog.Status
-	records  int // in the transaction
-	bytes    int
+
+	status    auditlog.Status
+	published tiles.Checkpoint // the log's last published head, which witnesses have co-signed
+	head      tiles.Checkpoint // the log's last signed head
+	hold      uint64           // nothing is committed before the index has come so far
+
+	records int // in the transaction
+	bytes   int
 }
 
 // Update reads on from where the last update stopped until the log's end, and commits in batches. progress, which may be nil,
@@ -143,44 +143,96 @@ func (u *update) load() error {
 	return nil
 }
 
-// compare makes sure that the log is the one that was indexed and still begins as it did.
+// compare makes sure that the log is the one that was indexed and still begins as it did, before anything is read from it.
 func (u *update) compare(src auditlog.Source) (err error) {
 	if u.status, err = src.Status(u.ctx); err != nil {
 		return fmt.Errorf("updating the search index: %w", err)
 	}
-	if u.at.origin == "" {
-		u.at.origin = u.status.Origin
+	if err := u.name(u.status.Origin); err != nil {
+		return err
 	}
-	if u.at.origin != u.status.Origin {
-		return &OtherLogError{Indexed: u.at.origin, Log: u.status.Origin}
+	// In this order, so that the published head is the older one.
+	if u.published, err = u.readHead(src.Checkpoint); err != nil {
+		return err
 	}
-	signed, err := src.Head(u.ctx)
-	if errors.Is(err, auditlog.ErrNotPublished) {
-		signed = nil
-	} else if err != nil {
-		return fmt.Errorf("updating the search index: %w", err)
-	}
-	if signed != nil {
-		if u.head, err = parseHead(signed); err != nil {
-			return err
-		}
-		if u.head.Origin != u.at.origin {
-			return &OtherLogError{Indexed: u.at.origin, Log: u.head.Origin}
-		}
+	if u.head, err = u.readHead(src.Head); err != nil {
+		return err
 	}
 	root, err := u.at.root()
 	if err != nil {
 		return err
 	}
-	// A log may lose nothing that was durable, signed or not.
-	if length := max(u.status.Durable, u.head.Size); length < u.at.size() {
-		return &DivergedError{Size: u.at.size(), Indexed: root, Length: length, Cause: errors.New("the log is shorter than it was")}
+	indexed := tiles.Checkpoint{Size: u.at.size(), Root: root}
+	// A log may lose nothing that was durable, signed or not, nor go back to an older head.
+	if length := max(u.status.Durable, u.head.Size); length < indexed.Size {
+		return &DivergedError{Size: indexed.Size, Indexed: root, Length: length, Cause: errors.New("the log is shorter than it was")}
 	}
-	if u.at.size() <= u.head.Size {
-		return u.begins(src, u.at.size(), root)
+	if u.at.signed.Size > u.head.Size {
+		return &DivergedError{Size: u.at.signed.Size, Indexed: u.at.signed.Root, Length: u.head.Size,
+			Cause: errors.New("the log's head is older than one that it has signed before")}
 	}
-	// The newest records that were indexed are in no signed head yet: they are checked once they are.
-	return u.begins(src, u.at.signed.Size, u.at.signed.Root)
+	if indexed.Size <= u.head.Size {
+		checked, err := u.begins(src, indexed)
+		if checked || err != nil {
+			return err
+		}
+		// Nothing is committed until the records are found to lead to the head.
+		u.hold = u.head.Size
+	}
+	_, err = u.begins(src, u.at.signed)
+	return err
+}
+
+// readHead reads one of the log's two heads. One that does not exist is the head of an empty log.
+func (u *update) readHead(read func(context.Context) ([]byte, error)) (tiles.Checkpoint, error) {
+	none := tiles.Checkpoint{Root: tiles.EmptyRoot()}
+	signed, err := read(u.ctx)
+	if errors.Is(err, auditlog.ErrNotPublished) {
+		return none, nil
+	}
+	if err != nil {
+		return none, fmt.Errorf("updating the search index: %w", err)
+	}
+	c, err := parseHead(signed)
+	if err != nil {
+		return none, err
+	}
+	return c, u.name(c.Origin)
+}
+
+// begins checks that the log begins with a tree that was indexed. Tiles that prove it may be had for the published head only,
+// as over HTTP; if they cannot be had, checked is false. The tree MUST NOT be larger than the log's head.
+func (u *update) begins(src auditlog.Source, tree tiles.Checkpoint) (checked bool, err error) {
+	if tree.Size == 0 {
+		return true, nil
+	}
+	under := u.published
+	if tree.Size > under.Size {
+		under = u.head
+	}
+	proof, err := tiles.ProveConsistency(u.ctx, src, tree.Size, under.Size)
+	if err != nil && tree.Size > u.published.Size && u.ctx.Err() == nil {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("updating the search index: %w", err)
+	}
+	if err := tiles.CheckConsistency(tree.Size, under.Size, proof, tree.Root, under.Root); err != nil {
+		return false, &DivergedError{Size: tree.Size, Indexed: tree.Root, Length: under.Size, Cause: err}
+	}
+	return true, nil
+}
+
+// name compares the origin with the index's. A log that has signed nothing yet may not know its own.
+func (u *update) name(origin string) error {
+	switch {
+	case origin == "", origin == u.at.origin:
+		return nil
+	case u.at.origin != "":
+		return &OtherLogError{Indexed: u.at.origin, Log: origin}
+	}
+	u.at.origin = origin
+	return nil
 }
 
 func parseHead(signed []byte) (tiles.Checkpoint, error) {
@@ -193,28 +245,6 @@ func parseHead(signed []byte) (tiles.Checkpoint, error) {
 		return tiles.Checkpoint{}, fmt.Errorf("the log's head: %w", err)
 	}
 	return c, nil
-}
-
-// begins checks that the log's head, which has at least the size, begins with the tree of that size and root.
-func (u *update) begins(src auditlog.Source, size uint64, root tiles.Hash) error {
-	if size > u.head.Size {
-		return &DivergedError{Size: size, Indexed: root, Length: u.head.Size, Cause: errors.New("an older head than before is signed")}
-	}
-	proof, err := tiles.ProveConsistency(u.ctx, src, size, u.head.Size)
-	if err != nil {
-		return fmt.Errorf("updating the search index: %w", err)
-	}
-	if size == 0 {
-		return nil
-	}
-	if err := tiles.CheckConsistency(size, u.head.Size, proof, root, u.head.Root); err != nil {
-		diverged := &DivergedError{Size: size, Indexed: root, Length: u.head.Size, Cause: err}
-		if diverged.Log, err = tiles.RootAt(u.ctx, src, size); err != nil {
-			diverged.Log = tiles.Hash{} // the partial tiles of that size are gone; the proof above has failed all the same
-		}
-		return diverged
-	}
-	return nil
 }
 
 // add indexes the next record of the log.
@@ -243,7 +273,7 @@ func (u *update) add(s auditlog.Stored) error {
 	}
 	u.records++
 	u.bytes += payload
-	if u.records == batchRecords || u.bytes >= batchBytes {
+	if (u.records >= batchRecords || u.bytes >= batchBytes) && u.at.size() >= u.hold {
 		return u.flush()
 	}
 	return nil
@@ -259,8 +289,8 @@ func (u *update) checkHead() error {
 		return err
 	}
 	if root != u.head.Root {
-		return &DivergedError{Size: u.head.Size, Indexed: root, Log: u.head.Root, Length: u.head.Size,
-			Cause: errors.New("the log's records are not those that its head was signed over")}
+		return &DivergedError{Size: u.head.Size, Indexed: root, Length: u.head.Size,
+			Cause: fmt.Errorf("its records are not those that its head was signed over, with root %s", tiles.FormatHash(u.head.Root))}
 	}
 	u.at.signed = u.head
 	return nil
