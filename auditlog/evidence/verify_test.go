@@ -90,7 +90,8 @@ func TestEveryByteOfTheFile(t *testing.T) {
 	wantStep(t, append([]byte{0}, file...), c.policy, "unreadable")
 }
 
-// TestEveryByteOfEachPart changes each byte of each part and packs the file anew, so that the container is in order.
+// TestEveryByteOfEachPart changes each byte of each part and packs the file anew, so that the container is in order. Of
+// README.txt, which is long and compared as a whole, it takes each 11th byte.
 func TestEveryByteOfEachPart(t *testing.T) {
 	c := newCity(t)
 	raw, err := evidence.Unzip(c.file())
@@ -113,7 +114,11 @@ func TestEveryByteOfEachPart(t *testing.T) {
 	}
 	for part := range raw {
 		seen := map[evidence.Step]int{}
-		for i := range raw[part] {
+		stride := 1
+		if evidence.PartNames[part] == "README.txt" {
+			stride = 11
+		}
+		for i := 0; i < len(raw[part]); i += stride {
 			bad := raw
 			bad[part] = bytes.Clone(raw[part])
 			bad[part][i] ^= 1

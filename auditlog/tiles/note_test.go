@@ -2,8 +2,12 @@ package tiles_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -280,6 +284,17 @@ func TestCosign(t *testing.T) {
 	}
 	if v.Verify(head(6).Marshal(), sig.Blob) {
 		t.Error("another checkpoint accepted")
+	}
+	// Cosignatures that are genuine but state no time, or one that no report can show.
+	skey, vkey := must2(tiles.GenerateWitnessKey("w.example"))
+	seed := must(base64.StdEncoding.DecodeString(strings.SplitN(skey, "+", 5)[4]))[1:]
+	handmade := must(tiles.NewCosignatureVerifier(vkey))
+	for sec, want := range map[uint64]bool{0: false, 1: true, 253402300799: true, 253402300800: false, 1 << 63: false} {
+		msg := fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", sec, body)
+		blob := append(binary.BigEndian.AppendUint64(nil, sec), ed25519.Sign(ed25519.NewKeyFromSeed(seed), msg)...)
+		if got := handmade.Verify(body, blob); got != want {
+			t.Errorf("time %d: accepted %v", sec, got)
+		}
 	}
 	for name, err := range map[string]error{
 		"no checkpoint":    second(w.Cosign([]byte("hello\n"), then)),

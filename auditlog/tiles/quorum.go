@@ -98,16 +98,17 @@ func (p *Policy) Check(signed []byte) (Checkpoint, []Cosigned, error) {
 		return Checkpoint{}, nil, fmt.Errorf("checkpoint of %s: %w", c.Origin, err)
 	}
 	have := make(map[string]bool)
-	e := &QuorumError{Need: p.Rule()}
 	for _, s := range cosigned {
 		have[s.Name] = true
-		e.Have = append(e.Have, s.Name)
 	}
 	if p.Satisfied(func(w string) bool { return have[w] }) {
 		return c, cosigned, nil
 	}
+	e := &QuorumError{Need: p.Rule()}
 	for _, w := range p.Witnesses {
-		if !have[w.Name] {
+		if have[w.Name] {
+			e.Have = append(e.Have, w.Name)
+		} else {
 			e.Missing = append(e.Missing, w.Name)
 		}
 	}
