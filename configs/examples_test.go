@@ -12,6 +12,7 @@ import (
 // documented lists the struct behind every example. An example file without a struct here fails the test.
 var documented = map[string]func(file string) (any, error){
 	"proxy.example.yaml":        func(file string) (any, error) { return LoadProxy(file) },
+	"witness.example.yaml":      func(file string) (any, error) { return LoadWitness(file) },
 	"investigator.example.yaml": func(file string) (any, error) { return LoadInvestigator(file) },
 }
 

@@ -18,8 +18,9 @@ Begin with:  shiguan demo --dir demo`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		keyCommand(),
-		versionCommand(),
+		proxyCommand(), witnessCommand(), policyCommand(), passwdCommand(),
+		consoleCommand(), searchCommand(), showCommand(), proveCommand(), verifyCommand(), whoSawCommand(), fsckCommand(),
+		initCommand(), checkCommand(), keyCommand(), demoCommand(), versionCommand(),
 	)
 	return root
 }

@@ -1,0 +1,306 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+	"gopkg.in/yaml.v3"
+
+	"shiguan/auditlog/record"
+	"shiguan/auditlog/record/seal"
+	"shiguan/auditlog/tiles"
+	"shiguan/configs"
+	"shiguan/policy"
+	"shiguan/policy/sql"
+	"shiguan/proxy/auth"
+)
+
+func checkCommand() *cobra.Command {
+	var file string
+	var offline bool
+	cmd := &cobra.Command{
+		Use:   "check --config FILE",
+		Short: "Check a configuration and everything it names before relying on it",
+		Long: `Reads a configuration of any program, every file it names, and, unless --offline, asks the databases and witnesses
+whether they answer. Nothing is changed anywhere. Which program the file is for is told by its keys.
+
+Exit code 1: something would not work. Exit code 2: the file itself cannot be read.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c := &checklist{ctx: cmd.Context(), out: cmd.OutOrStdout(), offline: offline}
+			if err := c.check(file); err != nil {
+				return err
+			}
+			if c.failed > 0 {
+				return exit(ExitNot, fmt.Errorf("%s: %s", file, count(c.failed, "problem", "problems")))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "the configuration to check")
+	cmd.Flags().BoolVar(&offline, "offline", false, "look at files only")
+	mustMarkRequired(cmd, "config")
+	return cmd
+}
+
+// checklist prints each check with its outcome and goes on, so that one run finds all there is to mend.
+type checklist struct {
+	ctx     context.Context
+	out     io.Writer
+	offline bool
+	failed  int
+}
+
+// report prints one outcome. The detail says what was found, or the error what is wrong and what to do.
+func (c *checklist) report(what, detail string, err error) {
+	if err != nil {
+		c.failed++
+		fmt.Fprintf(c.out, "✗ %s: %s\n", what, strings.ReplaceAll(err.Error(), "\n", "\n    "))
+		return
+	}
+	fmt.Fprintf(c.out, "✓ %s: %s\n", what, detail)
+}
+
+// check finds out whose configuration it is and checks it.
+func (c *checklist) check(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var keys map[string]any
+	if err := yaml.Unmarshal(text, &keys); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	has := func(key string) bool { _, ok := keys[key]; return ok }
+	switch {
+	case has("databases") || has("witnesses"):
+		return c.proxy(file)
+	case has("identity") || has("index"):
+		return c.investigator(file)
+	case has("logs") || has("state"):
+		return c.witness(file)
+	}
+	return fmt.Errorf("%s is no configuration of the proxy (databases), the investigator (identity) or a witness (logs)", file)
+}
+
+func (c *checklist) proxy(file string) error {
+	cfg, err := configs.LoadProxy(file)
+	if err != nil {
+		return err
+	}
+	c.report("configuration", file, nil)
+	c.logKey(cfg)
+	recipients, err := seal.ParseRecipients(cfg.Log.Recipients.String())
+	c.report("log.recipients", count(len(recipients), "investigator's recipient", "investigators' recipients"), err)
+	_, err = parseFile(cfg.Log.SubjectKey.String(), "subject_key", "make one with `shiguan key new-subject`", record.ParseSubjectKey)
+	c.report("log.subject_key", cfg.Log.SubjectKey.String(), errors.Join(err, private(cfg.Log.SubjectKey)))
+	c.quorum("witnesses.policy", cfg.Witnesses.Policy, cfg.Log.Origin)
+	p, err := loadPolicy(cfg.Policy.String())
+	digest := ""
+	if p != nil {
+		digest = p.Digest()
+	}
+	c.report("policy", cfg.Policy.String()+" "+digest, err)
+	c.people(cfg)
+	for _, d := range cfg.Databases {
+		c.database(d, p)
+	}
+	return nil
+}
+
+func (c *checklist) logKey(cfg *configs.Proxy) {
+	signer, err := parseFile(cfg.Log.Key.String(), "log.key", "make one with `shiguan key new-log`", func(text []byte) (*tiles.LogSigner, error) {
+		return tiles.NewLogSigner(strings.TrimSpace(string(text)))
+	})
+	if err == nil && signer.Name() != cfg.Log.Origin {
+		err = fmt.Errorf("%s is the key of %s, and log.origin says %s", cfg.Log.Key, signer.Name(), cfg.Log.Origin)
+	}
+	if err != nil {
+		c.report("log.key", "", err)
+		return
+	}
+	c.report("log.key", signer.VKey().String(), private(cfg.Log.Key))
+}
+
+// private wants a secret file closed to everybody but its owner.
+func private(file configs.Path) error {
+	info, err := os.Stat(file.String())
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		err = fmt.Errorf("%s is open to others (mode %04o): chmod 600 %s", file, info.Mode().Perm(), file)
+	}
+	return err
+}
+
+// quorum checks that the policy names this log and that its witnesses answer.
+func (c *checklist) quorum(what string, file configs.Path, origin string) {
+	p, err := readQuorum(file.String())
+	if err == nil {
+		err = errors.New("it does not name the log " + origin)
+		for _, l := range p.Logs {
+			if l.Name == origin {
+				err = nil
+			}
+		}
+	}
+	if err == nil && p.Quorum == "none" {
+		err = errors.New("the quorum is none: nobody but ourselves vouches for the log; name other departments' witnesses")
+	}
+	if err != nil {
+		c.report(what, "", err)
+		return
+	}
+	c.report(what, p.Rule(), nil)
+	for _, w := range p.Witnesses {
+		if w.URL != "" && !c.offline {
+			c.report("witness "+w.Name, w.URL, c.answers(w.URL))
+		}
+	}
+}
+
+func (c *checklist) answers(url string) error {
+	ctx, cancel := context.WithTimeout(c.ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// people wants every person to become a role that some database has.
+func (c *checklist) people(cfg *configs.Proxy) {
+	people, err := auth.LoadPeople(cfg.People.String())
+	if err != nil {
+		c.report("people", "", err)
+		return
+	}
+	roles := map[string]bool{}
+	for _, d := range cfg.Databases {
+		for _, r := range d.Roles {
+			roles[r.Name] = true
+		}
+	}
+	for _, p := range people.All() {
+		if p.Role != "" && !roles[p.Role] {
+			err = errors.Join(err, fmt.Errorf("%s becomes the role %s, which no database in the configuration has", p.User, p.Role))
+		}
+	}
+	c.report("people", count(len(people.All()), "person", "people"), err)
+}
+
+// database logs in as every role, and reads the catalogue as the proxy would.
+func (c *checklist) database(d configs.Database, p *policy.Policy) {
+	what := "database " + d.Name
+	db, err := database(d)
+	for _, r := range append(d.Roles, configs.Role{Name: d.Catalogue.User, PasswordFile: d.Catalogue.PasswordFile}) {
+		if secretErr := private(r.PasswordFile); secretErr != nil && !errors.Is(secretErr, fs.ErrNotExist) {
+			err = errors.Join(err, secretErr)
+		}
+	}
+	if err != nil || c.offline {
+		c.report(what, "passwords of "+count(len(d.Roles), "role", "roles"), err)
+		return
+	}
+	dsn := func(user, password string) string {
+		return keywordDSN("host", d.Host, "port", fmt.Sprint(d.Port), "dbname", d.DBName, "user", user, "password", password,
+			"connect_timeout", "10", "application_name", "shiguan check")
+	}
+	for role, password := range db.Roles {
+		conn, err := pgx.Connect(c.ctx, dsn(role, password))
+		if err == nil {
+			err = conn.Close(c.ctx)
+		}
+		c.report(what+", role "+role, "logs in", err)
+	}
+	conn, err := pgx.Connect(c.ctx, dsn(db.CatalogueUser, db.CataloguePass))
+	if err != nil {
+		c.report(what+", catalogue", "", err)
+		return
+	}
+	defer conn.Close(c.ctx)
+	cat, err := sql.Load(c.ctx, conn)
+	c.report(what+", catalogue", "read by "+db.CatalogueUser, err)
+	if err == nil && p != nil {
+		c.fits(what, p.Check(cat))
+	}
+}
+
+// fits reports where policy and database disagree. Only what closes a table to everybody is a problem.
+func (c *checklist) fits(what string, findings []policy.Finding) {
+	var err error
+	for _, f := range findings {
+		if f.Closed {
+			err = errors.Join(err, fmt.Errorf("line %d: %s", f.Line, printable(f.Message, false)))
+		}
+	}
+	c.report(what+", policy", count(len(findings), "remark", "remarks")+", see `shiguan policy check`", err)
+}
+
+func (c *checklist) investigator(file string) error {
+	cfg, err := configs.LoadInvestigator(file)
+	if err != nil {
+		return err
+	}
+	c.report("configuration", file, nil)
+	_, err = seal.ParseIdentities(cfg.Identity.String())
+	c.report("identity", cfg.Identity.String(), errors.Join(err, private(cfg.Identity)))
+	_, err = parseFile(cfg.SubjectKey.String(), "subject_key", "copy the proxies' subject key", record.ParseSubjectKey)
+	c.report("subject_key", cfg.SubjectKey.String(), errors.Join(err, private(cfg.SubjectKey)))
+	c.quorum("quorum", cfg.Quorum, cfg.Origin)
+	if cfg.Console.People != "" {
+		people, err := auth.LoadPeople(cfg.Console.People.String())
+		n := 0
+		if people != nil {
+			n = len(people.All())
+		}
+		c.report("console.people", count(n, "person", "people"), err)
+	}
+	if !c.offline {
+		d, err := openDesk(cfg)
+		if err == nil {
+			_, err = d.Heads(c.ctx)
+			err = errors.Join(err, d.Close())
+		}
+		c.report("log", cfg.Origin, err)
+	}
+	return nil
+}
+
+func (c *checklist) witness(file string) error {
+	cfg, err := configs.LoadWitness(file)
+	if err != nil {
+		return err
+	}
+	c.report("configuration", file, nil)
+	options, err := witnessOptions(cfg)
+	if err != nil {
+		c.report("key", "", err)
+		return nil
+	}
+	vkey := options.Signer.VKey()
+	if vkey.Name != cfg.Name {
+		err = fmt.Errorf("%s is the key of %s, and name says %s", cfg.Key, vkey.Name, cfg.Name)
+	}
+	c.report("key", vkey.String(), errors.Join(err, private(cfg.Key)))
+	for _, l := range cfg.Logs {
+		k, err := tiles.NewLogVerifier(l.VKey)
+		if err == nil && k.Name() != l.Origin {
+			err = fmt.Errorf("the verifier key is that of %s", k.Name())
+		}
+		c.report("log "+l.Origin, l.VKey, err)
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+package configs
+
+// Witness is the configuration of `shiguan witness`, which another department runs.
+type Witness struct {
+	Name    string       `yaml:"name"`    // as in its key
+	Listen  string       `yaml:"listen"`  // host:port for add-checkpoint and monitoring, HTTP
+	Metrics Metrics      `yaml:"metrics"` // for Prometheus; no listen, no metrics
+	Key     Path         `yaml:"key"`     // cosigning key, from `shiguan key new-witness`
+	State   Path         `yaml:"state"`   // directory of the heads cosigned last; losing it means trusting the log once more
+	Logs    []WitnessLog `yaml:"logs"`    // the logs it cosigns
+}
+
+// WitnessLog is one key of a log that a witness cosigns.
+type WitnessLog struct {
+	Origin string `yaml:"origin"`
+	VKey   string `yaml:"vkey"` // as `shiguan key new-log` printed it
+}
+
+// LoadWitness reads and checks a witness's configuration. Its error is an *Error where the file could be read.
+func LoadWitness(file string) (*Witness, error) {
+	c := &Witness{Listen: "127.0.0.1:8532"}
+	if err := load(file, c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Witness) check(r *reporter) {
+	r.required(c.Name, "the witness's name, as in its key", "name")
+	r.address(c.Listen, "listen")
+	if c.Metrics.Listen != "" {
+		r.address(c.Metrics.Listen, "metrics", "listen")
+	}
+	r.required(c.Key.String(), "the file that `shiguan key new-witness` writes", "key")
+	r.required(c.State.String(), "a directory of this witness's own", "state")
+	if len(c.Logs) == 0 {
+		r.add("logs is missing: name at least one log to cosign", "logs")
+	}
+	for i, l := range c.Logs {
+		r.required(l.Origin, "the log's name", "logs", i, "origin")
+		r.required(l.VKey, "the log's verifier key, as `shiguan key new-log` printed it", "logs", i, "vkey")
+	}
+}
