@@ -61,7 +61,7 @@ func New(o Options) (*Server, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.greeting = make(chan struct{}, s.limits.Unauthenticated)
-	s.people.Store(o.People)
+	s.setPeople(o.People)
 	for _, d := range o.Databases {
 		if s.databases[d.Name] != nil {
 			return nil, fmt.Errorf("proxy: database %s is configured twice", d.Name)
@@ -103,9 +103,15 @@ func (s *Server) SetPolicy(p *policy.Policy) error {
 func (s *Server) SetPeople(p *auth.People, digest string) error {
 	err := s.note(record.KindConfigChanged, func(r *record.Record) { r.Detail = map[string]string{"people": digest} })
 	if err == nil {
-		s.people.Store(p)
+		s.setPeople(p)
 	}
 	return err
+}
+
+// setPeople gives unknown users salts that stay the same from start to start, so that they look like known ones.
+func (s *Server) setPeople(p *auth.People) {
+	secret := s.opt.SubjectKey.Hasher().SubjectString("salts of unknown users", "")
+	s.people.Store(p.WithSecret(secret[:]))
 }
 
 // Serve accepts clients until ctx ends, then lets every session finish its transaction for at most grace, and returns

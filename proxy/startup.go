@@ -219,6 +219,9 @@ func (s *Server) openSession(nc net.Conn, reader *wire.Reader, person auth.Perso
 	if db == nil || !person.MayUse(asked.database) {
 		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "3D000", Message: "database \"" + asked.database + "\" does not exist"})
 	}
+	if person.Role == "" {
+		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "28000", Message: "this person has no role in the databases"})
+	}
 	if !s.reserve() {
 		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "53300", Message: "sorry, too many clients already"})
 	}
