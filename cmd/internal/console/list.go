@@ -29,7 +29,7 @@ func (f filter) empty() bool { f.Live = false; return f == filter{} }
 // row is one line of the list.
 type row struct {
 	Index                             uint64
-	Instant, Clock, Date              string
+	Instant, Exact, Clock, Date       string
 	Erased                            bool
 	Person, Office, Database          string
 	Decision, Rule, Tables, Statement string
@@ -197,7 +197,7 @@ func fingerprint(h *investigation.Heads) string {
 
 func (c *Console) row(one *investigation.Found) row {
 	at := one.Time().In(c.desk.Zone)
-	out := row{Index: one.Index, Instant: at.Format(time.RFC3339), Clock: at.Format("15:04:05.000"), Date: at.Format(time.DateOnly),
+	out := row{Index: one.Index, Instant: at.Format(time.RFC3339), Exact: at.Format("2006-01-02 15:04:05.000"), Clock: at.Format(time.TimeOnly), Date: at.Format(time.DateOnly),
 		Erased: one.Erased, State: one.State}
 	if one.Erased {
 		return out

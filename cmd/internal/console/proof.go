@@ -28,7 +28,8 @@ type proofPage struct {
 	LeafSize                 int
 
 	Steps        []pathStep
-	Root, Size   string // root "" while no signed head holds the record
+	Root, Size   string // root as checkpoints write it, in base64; "" while no signed head holds the record
+	RootHex      string // the same as the other hashes are written
 	Origin       string
 	Quorum       string
 	Cosignatures []cosignature
@@ -104,6 +105,7 @@ func (c *Console) proof(heads *investigation.Heads, e *investigation.Entry) proo
 		return page
 	}
 	page.Root, page.Size = base64.StdEncoding.EncodeToString(head.Root[:]), grouped(head.Size)
+	page.RootHex = hex.EncodeToString(head.Root[:])
 	page.Steps = pathSteps(leafHash, e.Index, head.Size, e.Path)
 	if e.State == investigation.Witnessed {
 		page.Evidence = !e.Erased

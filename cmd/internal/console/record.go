@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"shiguan/auditlog/record"
+	"shiguan/auditlog/search"
 	"shiguan/cmd/internal/investigation"
 )
 
@@ -187,10 +188,24 @@ func groups(rec *record.Record, e *investigation.Entry, about *investigation.Abo
 
 // outcomeFacts says how the statement ended. A statement whose outcome no record tells is said to be just that.
 func outcomeFacts(about *investigation.About) []fact {
+	said := []fact{{"Outcome", outcomeWords(about.Ended), false}}
 	if about.Outcome == nil {
-		return []fact{{"Outcome", about.Ended, false}}
+		return said
 	}
-	return append([]fact{{"Outcome", about.Ended, false}}, outcomeValues(about.Outcome)...)
+	return append(said, outcomeValues(about.Outcome)...)
+}
+
+func outcomeWords(ended string) string {
+	switch ended {
+	case search.OutcomePending:
+		return "pending: none is on record yet and the session goes on"
+	case search.OutcomeUnknown:
+		return "unknown: the session ended and no record says; it may have run"
+	case search.OutcomeRefused:
+		return "refused: nothing was run"
+	default:
+		return ended
+	}
 }
 
 func outcomeValues(o *record.Outcome) []fact {

@@ -47,11 +47,16 @@ type errorPage struct {
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, s session, err error) {
 	status, page := http.StatusBadGateway, errorPage{Title: "The log cannot be read", Origin: c.origin, User: s.user}
 	var wrong *investigation.ContradictionError
+	var early *investigation.NotWitnessedError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return
 	case errors.Is(err, investigation.ErrNoRecord):
 		status, page.Title, page.Message = http.StatusNotFound, "No such record", "The log holds no record with this number yet."
+	case errors.Is(err, investigation.ErrErased):
+		status, page.Title, page.Message = http.StatusConflict, "Content lawfully erased", "There is nothing left to hand over."
+	case errors.As(err, &early):
+		status, page.Title, page.Message = http.StatusConflict, "Not witnessed yet", sentence(err)+" There will be evidence as soon as it is."
 	case errors.As(err, &wrong):
 		status, page.Title = http.StatusInternalServerError, "The log contradicts itself"
 		page.Message = sentence(err) + " Keep a copy of the log's directory as it is, and run shiguan fsck."
