@@ -1,12 +1,14 @@
 package configs
 
+import "shiguan/auditlog/tiles"
+
 // Witness is the configuration of `shiguan witness`, which another department runs.
 type Witness struct {
 	Name    string       `yaml:"name"`    // as in its key
 	Listen  string       `yaml:"listen"`  // host:port for add-checkpoint and monitoring, HTTP
 	Metrics Metrics      `yaml:"metrics"` // for Prometheus; no listen, no metrics
 	Key     Path         `yaml:"key"`     // cosigning key, from `shiguan key new-witness`
-	State   Path         `yaml:"state"`   // directory of the heads cosigned last; losing it means trusting the log once more
+	State   Path         `yaml:"state"`   // directory of the heads cosigned last; without it the witness would sign the opposite
 	Logs    []WitnessLog `yaml:"logs"`    // the logs it cosigns
 }
 
@@ -36,8 +38,26 @@ func (c *Witness) check(r *reporter) {
 	if len(c.Logs) == 0 {
 		r.add("logs is missing: name at least one log to cosign", "logs")
 	}
+	seen := map[WitnessLog]bool{}
 	for i, l := range c.Logs {
-		r.required(l.Origin, "the log's name", "logs", i, "origin")
-		r.required(l.VKey, "the log's verifier key, as `shiguan key new-log` printed it", "logs", i, "vkey")
+		l.check(r, i)
+		if seen[l] {
+			r.addf([]any{"logs", i}, "logs[%d] stands here twice: keep one", i)
+		}
+		seen[l] = true
+	}
+}
+
+func (l WitnessLog) check(r *reporter, i int) {
+	r.required(l.Origin, "the log's name", "logs", i, "origin")
+	r.required(l.VKey, "the log's verifier key, as `shiguan key new-log` printed it", "logs", i, "vkey")
+	if l.Origin == "" || l.VKey == "" {
+		return
+	}
+	key, err := tiles.NewLogVerifier(l.VKey)
+	if err != nil {
+		r.addf([]any{"logs", i, "vkey"}, "logs[%d].vkey: %v", i, err)
+	} else if key.Name() != l.Origin {
+		r.addf([]any{"logs", i, "origin"}, "logs[%d].origin: the key is that of %s, not of %s", i, key.Name(), l.Origin)
 	}
 }

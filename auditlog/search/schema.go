@@ -126,6 +126,7 @@ func dsn(path string) string {
 		"journal_mode(WAL)",
 		"synchronous(NORMAL)", // a crash may lose the last batches, never the file; they are read again
 		"secure_delete(ON)",   // what is erased is overwritten
+		"cache_size(-32768)",  // KiB
 	}}
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
 }

@@ -27,7 +27,10 @@ func witnessCommand() *cobra.Command {
 		Short: "Cosign other departments' logs, so that they cannot change what they have shown",
 		Long: `Serves C2SP tlog-witness: a log submits its next head and gets a cosignature only if the head extends the last one that was
 cosigned. A witness learns sizes and hashes, nothing of what is recorded. It must be run by another department than the
-log's, on a machine of its own.`,
+log's, on a machine of its own.
+
+Exit code 3: a head could not be made durable, and nothing is cosigned any more. Find out what is wrong with the disk before
+you start the witness again.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runWitness(cmd.Context(), file) },
 	}
@@ -70,10 +73,11 @@ func runWitness(ctx context.Context, file string) error {
 		}
 	}()
 	logger.Info("witnessing", "name", cfg.Name, "listen", l.Addr(), "logs", len(cfg.Logs))
-	if err := w.Serve(ctx, l, nil); err != nil {
-		return err
+	err = w.Serve(ctx, l, nil)
+	if broken := w.Err(); broken != nil {
+		return exit(ExitBrokeLog, broken)
 	}
-	return exit(ExitBrokeLog, w.Err())
+	return err
 }
 
 // witnessOptions reads what a witness's configuration names.
