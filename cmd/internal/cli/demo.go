@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +51,11 @@ func runDemo(ctx context.Context, out io.Writer, o demo.Options, walk, stay bool
 		}
 	}()
 	if walk {
-		if err := tour.Walk(ctx, out, city.Dir()); err != nil {
+		own, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		if err := tour.Walk(ctx, out, city.Dir(), own); err != nil {
 			return exit(ExitNot, err)
 		}
 		if _, terminal := terminalWidth(out); !stay || !terminal {

@@ -36,7 +36,7 @@ func Page(m *Manifest, dir string) []Try {
 		{"Is the whole log as it was witnessed?",
 			fmt.Sprintf("%s fsck --config %s", shiguan, config)},
 		{"What would policy say?",
-			fmt.Sprintf("%s policy explain --config %s --as civil_clerk \"select phone from civil.citizens order by phone\"", shiguan, quote(m.ProxyConfig))},
+			fmt.Sprintf("%s policy explain --config %s --as civil_clerk --purpose "+Purpose+" \"select phone from civil.citizens order by phone\"", shiguan, quote(m.ProxyConfig))},
 		{"Is the audit whole? What compliance scrapes.",
 			fmt.Sprintf("curl -s %s | grep ^shiguan_", m.MetricsURL)},
 		{"A witness that is killed stays dead, two of three are still a quorum; bring it back.",

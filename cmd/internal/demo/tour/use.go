@@ -53,10 +53,11 @@ func (w *walker) use() {
 			w.refused("fund_clerk", false, citizen, "select name from civil.citizens", "select * from welfare.payments", "delete from housing.fund_accounts"))
 	})
 	w.step("the auditor reads everything and nothing sensitive in clear", func() error {
-		return errors.Join(w.shown("auditor", false, citizen, "id_number", "name", "phone", "address"),
-			w.shown("auditor", false, account, "account_no", "id_number", "balance"),
+		return errors.Join(
+			w.shown("auditor", false, "select * from civil.citizens where birth_date = '"+demo.Sample().Born.Format("2006-01-02")+"'", "id_number", "name", "phone", "address"),
+			w.shown("auditor", false, "select * from housing.fund_accounts limit 20", "account_no", "id_number", "balance"),
 			w.shown("auditor", false, "select * from welfare.payments order by payment_id limit 20", "id_number", "amount", "reason"),
-			w.refused("auditor", false, "update housing.fund_accounts set balance = 0"))
+			w.refused("auditor", false, citizen, "update housing.fund_accounts set balance = 0"))
 	})
 	w.step("the load tester has pgbench's tables and nothing else", func() error {
 		return errors.Join(w.shown("bench", false, "select aid, bid, abalance, filler from pgbench_accounts where aid = 4711"),

@@ -32,13 +32,10 @@ type walker struct {
 	done, failed int
 }
 
-// Walk takes the whole tour in the demo city of dir and prints each step. Its error says how many steps did not hold.
-func Walk(ctx context.Context, out io.Writer, dir string) error {
+// Walk takes the whole tour in the demo city of dir and prints each step. The investigator's commands are those of the
+// binary exe. Its error says how many steps did not hold.
+func Walk(ctx context.Context, out io.Writer, dir, exe string) error {
 	m, err := demo.ReadManifest(dir)
-	if err != nil {
-		return err
-	}
-	exe, err := os.Executable()
 	if err != nil {
 		return err
 	}

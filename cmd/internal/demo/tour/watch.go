@@ -6,9 +6,19 @@ import (
 	"strings"
 )
 
-// watched are metrics that compliance relies on; the tour wants each of them there with a value.
+// watched are the series that compliance relies on; the tour wants each of them there.
 var watched = []string{
-	"shiguan_statements_total", "shiguan_records_total", "shiguan_sessions", "shiguan_build_info",
+	`shiguan_build_info`,
+	`shiguan_sessions`,
+	`shiguan_statements_total{decision="allowed"}`,
+	`shiguan_statements_total{decision="refused"}`,
+	`shiguan_refusals_unrecorded_total`,
+	`shiguan_log_records_total`,
+	`shiguan_log_fsync_seconds_count`,
+	`shiguan_log_durable_lag_seconds`,
+	`shiguan_log_integrated_lag_seconds`,
+	`shiguan_log_witnessed_lag_seconds`,
+	`shiguan_witness_cosignature_age_seconds{witness="audit-office"}`,
 }
 
 // watch walks through what compliance and the investigator look at.
@@ -26,18 +36,28 @@ func (w *walker) metrics() error {
 	if status != http.StatusOK {
 		return fmt.Errorf("%s: status %d", w.m.MetricsURL, status)
 	}
-	have := map[string]bool{}
+	series := map[string]bool{}
 	for line := range strings.Lines(string(body)) {
-		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-		name, _, _ = strings.Cut(name, "{")
-		have[name] = true
+		if at := strings.LastIndexByte(strings.TrimSpace(line), ' '); at > 0 && line[0] != '#' {
+			series[line[:at]] = true
+		}
 	}
 	for _, name := range watched {
-		if !have[name] {
-			return fmt.Errorf("%s is not among the %d metrics", name, len(have))
+		if !series[name] && !labelled(series, name) {
+			return fmt.Errorf("%s is not among the %d series", name, len(series))
 		}
 	}
 	return nil
+}
+
+// labelled reports whether a metric is there with some labels.
+func labelled(series map[string]bool, name string) bool {
+	for one := range series {
+		if strings.HasPrefix(one, name+"{") {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *walker) console() error {
