@@ -24,6 +24,10 @@ type Request struct {
 	Purpose     string
 	Time        time.Time
 	Analysis    *sql.Analysis
+	// Text and Env are what Analysis was made of. They are needed to add columns to a statement: without them a statement
+	// that would have to be rewritten is refused.
+	Text string
+	Env  sql.Env
 }
 
 // Decision is what a policy says about one text. A text is allowed or refused as a whole.

@@ -1,0 +1,37 @@
+package policy_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"shiguan/policy"
+)
+
+// FORMAT.md is the reference: its example must load, and must show every key there is.
+func TestFormatExample(t *testing.T) {
+	text, err := os.ReadFile("FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(text), "```yaml\n")
+	example, _, closed := strings.Cut(rest, "```")
+	if !ok || !closed {
+		t.Fatal("FORMAT.md has no yaml example")
+	}
+	if _, err := policy.Parse("FORMAT.md", []byte(example)); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range policy.Keys() {
+		if key == "subjects_per_day" {
+			if !strings.Contains(string(text), "`subjects_per_day` is refused") {
+				t.Error("FORMAT.md does not say that subjects_per_day is refused")
+			}
+			continue
+		}
+		if !regexp.MustCompile(`(?m)(^|[\s{,-])` + key + `:`).MatchString(example) {
+			t.Errorf("the example does not show the key %q", key)
+		}
+	}
+}

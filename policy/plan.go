@@ -1,0 +1,148 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	"shiguan/policy/sql"
+)
+
+// plan says how an allowed statement is carried out. It may still refuse: when the mask of an output could not be applied,
+// or when the persons whom rows are about could not be put on record.
+func (j *judge) plan(a *sql.Analysis, i int, out *judgement) (Plan, *refusal) {
+	s := &a.Statements[i]
+	p := Plan{Statement: s, FilterErrors: j.touchesMasked(s, out), Pinned: j.pinned(s)}
+	rows := rowsOf(s)
+	switch {
+	case s.Verb == sql.Show || s.Verb == sql.Explain:
+		p.AnyOutputs = true
+		return p, nil
+	case rows == nil:
+		return p, nil
+	case !touchesData(rows):
+		p.AnyOutputs = returnsRows(s)
+		return p, nil
+	}
+	outputs, refused := j.outputs(rows.Outputs, out, s.Verb == sql.CopyOut)
+	if refused != nil {
+		return Plan{}, refused
+	}
+	p.Outputs = outputs
+	if refused := j.nameSubjects(a, i, rows, out, &p); refused != nil {
+		return Plan{}, refused
+	}
+	if returnsRows(s) {
+		p.MaxRows = out.rows
+	} else {
+		p.Outputs, p.AboutPersons = nil, false // PREPARE and DECLARE were tried so that they fail early
+	}
+	return p, nil
+}
+
+// rowsOf is the statement whose rows are at stake: the one that runs, or the one inside. nil when there are none.
+func rowsOf(s *sql.Statement) *sql.Statement {
+	prepares := s.Verb == sql.Prepare || s.Verb == sql.Declare
+	switch {
+	case s.Outputs == nil && !prepares: // MOVE has a statement inside, and returns nothing of it
+		return nil
+	case s.Inner != nil:
+		return rowsOf(s.Inner)
+	case prepares:
+		return nil
+	}
+	return s
+}
+
+// returnsRows reports whether rows leave when the statement itself runs.
+func returnsRows(s *sql.Statement) bool { return s.Verb != sql.Prepare && s.Verb != sql.Declare }
+
+// touchesData reports whether the statement touches any relation but the system's own.
+func touchesData(s *sql.Statement) bool {
+	return slices.ContainsFunc(s.Tables, func(t sql.TableUse) bool { return !isSystem(t.Schema) })
+}
+
+// masked reports whether the person may not see a column in clear, and the class it is masked by.
+func (j *judge) masked(col sql.Column, out *judgement) (*class, bool) {
+	if out.open != nil {
+		return nil, false
+	}
+	if col.Att == 0 {
+		for _, c := range j.binding.sensitiveIn(col.Table) {
+			if k, masked := j.masked(c, out); masked {
+				return k, true
+			}
+		}
+		return nil, false
+	}
+	d := j.binding.columns[col]
+	if d == nil {
+		return nil, false
+	}
+	schema, table, name, ok := j.binding.catalogue.ColumnName(col)
+	if r := out.reading[col.Table]; ok && r != nil && matchesAny(r.clear, schema, table, name) {
+		return nil, false
+	}
+	return d.class, true
+}
+
+// touchesMasked reports whether errors and notices of the server could quote a value that the person may not see.
+func (j *judge) touchesMasked(s *sql.Statement, out *judgement) bool {
+	for ; s != nil; s = s.Inner {
+		for _, t := range s.Tables {
+			if _, masked := j.masked(sql.Column{Table: t.OID}, out); t.OID != 0 && masked {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// outputs plans the columns of a result. Most of this was decided by use; what is left is to make sure that the mask lands
+// on the column that the server will send.
+func (j *judge) outputs(list []sql.Output, out *judgement, copied bool) ([]OutputPlan, *refusal) {
+	plans := make([]OutputPlan, 0, len(list))
+	for _, o := range list {
+		p := OutputPlan{Server: o.Server}
+		if o.Base == (sql.Column{}) {
+			for _, col := range o.From {
+				if _, masked := j.masked(col, out); masked {
+					return nil, &refusal{ruleID(out.reading[col.Table]), fmt.Sprintf("%s is masked for you and may not be part of an expression: it may only be shown as it is", j.binding.name(col))}
+				}
+			}
+			plans = append(plans, p)
+			continue
+		}
+		p.Column = j.binding.name(o.Base)
+		if k, masked := j.masked(o.Base, out); masked {
+			if o.Base.Att == 0 || o.Server == (sql.Column{}) && !copied {
+				return nil, &refusal{ruleID(out.reading[o.Base.Table]), fmt.Sprintf("%s is masked for you and may only be shown as a plain column of its table", p.Column)}
+			}
+			p.Mask = k.mask
+		}
+		if subject, ok := j.binding.subjects[o.Base.Table]; ok && subject.column == o.Base {
+			p.Subject = subject.namespace
+		}
+		plans = append(plans, p)
+	}
+	return plans, nil
+}
+
+func ruleID(r *rule) string {
+	if r == nil {
+		return defaultDeny
+	}
+	return r.id
+}
+
+// outputNames gives the names of a plan's columns, as far as the analysis knows them.
+func outputNames(p *Plan) []string {
+	names := make([]string, len(p.Outputs))
+	rows := rowsOf(p.Statement)
+	for i := range names {
+		names[i] = p.Outputs[i].Column
+		if rows != nil && i < len(rows.Outputs) {
+			names[i] = rows.Outputs[i].Name
+		}
+	}
+	return names
+}
