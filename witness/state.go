@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +37,7 @@ func originHash(origin string) string {
 // stateDir is the directory that one running witness owns. Its methods may be
 // called from several goroutines, but only for different origins.
 type stateDir struct {
+	sync func(*os.File) error // (*os.File).Sync but in tests of what happens when it fails
 	path string
 	dir  *os.File // for fsync
 	lock *os.File // flocked while the witness runs; the kernel releases it when the process dies
@@ -43,7 +45,7 @@ type stateDir struct {
 
 // openStateDir creates the directory if need be, and takes its lock.
 func openStateDir(path string) (*stateDir, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := makeDir(path); err != nil {
 		return nil, fmt.Errorf("creating the state directory: %w", err)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, lockName), os.O_CREATE|os.O_RDWR, 0o600)
@@ -62,7 +64,30 @@ func openStateDir(path string) (*stateDir, error) {
 		lock.Close()
 		return nil, fmt.Errorf("opening the state directory: %w", err)
 	}
-	return &stateDir{path: path, dir: dir, lock: lock}, nil
+	return &stateDir{sync: (*os.File).Sync, path: path, dir: dir, lock: lock}, nil
+}
+
+// makeDir creates a directory with its parents, each durable: one that vanished in a crash would take with it what was said to
+// be kept there.
+func makeDir(path string) error {
+	err := os.Mkdir(path, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	parent := filepath.Dir(filepath.Clean(path))
+	if errors.Is(err, fs.ErrNotExist) && parent != path {
+		if err = makeDir(parent); err == nil {
+			err = os.Mkdir(path, 0o700)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	dir, err := os.Open(parent)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func (s *stateDir) close() error { return errors.Join(s.dir.Close(), s.lock.Close()) }
@@ -72,7 +97,7 @@ func (s *stateDir) save(origin string, checkpoint []byte) error {
 	name := filepath.Join(s.path, originHash(origin))
 	// A crash here or up to the rename leaves a file that is removed at the next
 	// start; the old state holds, and nobody has been answered.
-	if err := writeSynced(name+tempSuffix, encodeState(checkpoint)); err != nil {
+	if err := s.writeSynced(name+tempSuffix, encodeState(checkpoint)); err != nil {
 		return fmt.Errorf("writing the state of %s: %w", origin, err)
 	}
 	if err := os.Rename(name+tempSuffix, name+stateSuffix); err != nil {
@@ -81,13 +106,13 @@ func (s *stateDir) save(origin string, checkpoint []byte) error {
 	// A crash here leaves the old state or the new one, each whole. Both are
 	// right: the new one has not been answered for, and the log that sends it
 	// again is told its size.
-	if err := s.dir.Sync(); err != nil {
+	if err := s.sync(s.dir); err != nil {
 		return fmt.Errorf("making the state of %s durable: %w", origin, err)
 	}
 	return nil
 }
 
-func writeSynced(path string, content []byte) error {
+func (s *stateDir) writeSynced(path string, content []byte) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -96,7 +121,7 @@ func writeSynced(path string, content []byte) error {
 		f.Close()
 		return err
 	}
-	if err := f.Sync(); err != nil {
+	if err := s.sync(f); err != nil {
 		f.Close()
 		return err
 	}

@@ -59,7 +59,9 @@ func TestSameSizeOtherRootProvesAFork(t *testing.T) {
 	c := newCity(t)
 	c.cosigned(10, inspection, auditors, bureau)
 	altered := c.log.fork(5, "altered leaf")
-	c.witness(auditors).submit(c.log, 10, 20)
+	for _, w := range c.witnesses {
+		w.submit(c.log, 10, 20)
+	}
 	c.restart()
 	c.mustBeRolledBack(altered, 20, c.log.head(20))
 }
