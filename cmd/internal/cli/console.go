@@ -21,7 +21,7 @@ func consoleCommand() *cobra.Command {
 		Long: `Console serves the latest records and the proof of each on a web page, to those listed in console.people. It holds the key
 that opens the log, so it listens on this machine only; to reach it from another one, use an SSH tunnel or put a server
 with TLS before it.`,
-		Args: cobra.NoArgs,
+		Args: wantArgs(0, 0, "shiguan console"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := flags.load()
 			if err != nil {

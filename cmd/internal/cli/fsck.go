@@ -40,7 +40,7 @@ Exit codes: 0 the log holds, 1 it contradicts itself (and the output says where,
 		Example: `  shiguan fsck
   shiguan fsck --url http://127.0.0.1:8432/ --key 'audit.example.gov.cn/civil-affairs+1a2b3c4d+AbCd…'
   shiguan fsck --dir /copy/of/log --policy quorum.policy`,
-		Args: cobra.NoArgs,
+		Args: wantArgs(0, 0, "shiguan fsck, and where the log is with flags"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			source, options, c, err := flags.sources()
 			if err != nil {

@@ -167,3 +167,13 @@ func verdictOf(err error) error {
 	}
 	return err
 }
+
+// wantArgs checks the number of arguments and says how the command is written where it is wrong. A max below 0 is no bound.
+func wantArgs(min, max int, how string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) < min || max >= 0 && len(args) > max {
+			return fmt.Errorf("%d arguments given: write %s", len(args), how)
+		}
+		return nil
+	}
+}

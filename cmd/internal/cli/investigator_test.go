@@ -161,6 +161,30 @@ func TestSearchJSONSaysWhatTheRecordSays(t *testing.T) {
 	}
 }
 
+func TestALogCanBeSearchedOverHTTP(t *testing.T) {
+	l := logtest.New(t)
+	index := l.Fill(80)[5]
+	server := httptest.NewServer(l.Handler())
+	defer server.Close()
+	config, err := os.ReadFile(l.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	remote := filepath.Join(l.Dir, "remote.yaml")
+	write(t, remote, bytes.ReplaceAll(bytes.ReplaceAll(config, []byte("log: {dir: log}"), []byte("log: {url: \""+server.URL+"\"}")),
+		[]byte("index.sqlite"), []byte("remote.sqlite")))
+	for _, args := range [][]string{{"search", "--json"}, {"show", "--json", itoa(index)}, {"fsck"}} {
+		near := shiguan(t, append(args, "--config", l.Config)...).must(t, ExitOK)
+		far := shiguan(t, append(args, "--config", remote)...).must(t, ExitOK)
+		if near.out != far.out || near.out == "" {
+			t.Errorf("%v: from the directory\n%s\nover HTTP\n%s", args, near.out, far.out)
+		}
+	}
+	shiguan(t, "prove", "--config", remote, itoa(index), "-o", filepath.Join(t.TempDir(), "e")).must(t, ExitOK, "holds")
+	server.Close()
+	shiguan(t, "search", "--config", remote).must(t, ExitUsage)
+}
+
 // openStatement is one whose outcome nobody has recorded yet.
 func openStatement(l *logtest.Log) uint64 {
 	return l.Append(&record.Record{Kind: record.KindStatement, Time: time.Now(), Session: "00000000000000aa", Seq: 1, Person: "civil_clerk",
@@ -215,6 +239,9 @@ func TestUsageErrorsSayWhatToDo(t *testing.T) {
 		{"7d", []string{"search", "--config", l.Config, "--since", "soon"}},
 		{"not before --until", []string{"search", "--config", l.Config, "--since", "1h", "--until", "2h"}},
 		{"at least 1", []string{"search", "--config", l.Config, "--limit", "0"}},
+		{"shiguan show INDEX", []string{"show"}},
+		{"--text", []string{"search", "张三"}},
+		{"shiguan verify --policy", []string{"verify"}},
 		{"shiguan search", []string{"show", "--config", l.Config, "first"}},
 		{"-o record-1.evidence", []string{"prove", "--config", l.Config, "1"}},
 		{"--policy is missing", []string{"verify", "x.evidence"}},

@@ -29,7 +29,7 @@ departments cosigned it. Whoever gets the file needs nothing from us to check it
 The file discloses this one record and no other. A record that is not witnessed yet is waited for. What is written is
 verified before success is reported.`,
 		Example: "  shiguan prove 482 -o record-482.evidence",
-		Args:    cobra.ExactArgs(1),
+		Args:    wantArgs(1, 1, "shiguan prove INDEX -o FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			index, err := parseIndex(args[0])
 			if err != nil {
@@ -55,7 +55,11 @@ verified before success is reported.`,
 				return printJSON(cmd.OutOrStdout(), proved{output, len(file), report})
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s holds:\n", output)
-			return report.WriteText(cmd.OutOrStdout())
+			if err := report.WriteText(cmd.OutOrStdout()); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "Anyone checks it with: shiguan-verify --policy %s %s\n", filepath.Base(d.config.Quorum.String()), output)
+			return nil
 		},
 	}
 	flags.add(cmd)

@@ -31,7 +31,7 @@ witnessed (cosigned by the quorum of other departments). No record found is no e
 		Example: `  shiguan search --person civil_clerk --since 2h
   shiguan search --table civil.citizens --decision refused --since 2026-11-01 --until 2026-11-20
   shiguan search --text 340102 --json | jq .statement`,
-		Args: cobra.NoArgs,
+		Args: wantArgs(0, 0, "what to look for with flags, such as --text or --person"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d, err := desk.open(cmd)
 			if err != nil {
@@ -52,7 +52,9 @@ witnessed (cosigned by the quorum of other departments). No record found is no e
 			if err != nil {
 				return err
 			}
-			found, err := d.Search(cmd.Context(), heads, query)
+			p := newProgress(cmd.ErrOrStderr(), "proving what was found")
+			found, err := d.Search(cmd.Context(), heads, query, p.update)
+			p.wipe()
 			if err != nil {
 				return verdictOf(err)
 			}
@@ -174,12 +176,12 @@ func printHitTable(w io.Writer, found []*investigation.Found, zone *time.Locatio
 	for _, f := range found {
 		at := f.Time().In(zone).Format(time.DateTime)
 		if f.Erased {
-			t.AppendRow([]any{f.Index, at, "", "", "", "", "", f.State, lawfullyErased})
+			t.AppendRow([]any{f.Index, at, "", "", "", "", "", f.State.String(), lawfullyErased})
 			continue
 		}
 		r := f.Record
 		t.AppendRow([]any{f.Index, at, oneLine(r.Person, 16), oneLine(office(r), 24), oneLine(r.Database, 12), f.Decision(),
-			rowsText(f), f.State, oneLine(r.Statement, statement)})
+			rowsText(f), f.State.String(), oneLine(r.Statement, statement)})
 	}
 	t.Render()
 }

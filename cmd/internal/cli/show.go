@@ -27,7 +27,7 @@ it: whose rows left, and how it ended. With --json it prints one object: the rec
 what is known about it.`,
 		Example: `  shiguan show 482
   shiguan show 482 --json | jq .record.statement`,
-		Args: cobra.ExactArgs(1),
+		Args: wantArgs(1, 1, "shiguan show INDEX"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			index, err := parseIndex(args[0])
 			if err != nil {

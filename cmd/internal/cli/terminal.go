@@ -85,6 +85,7 @@ func newTable(w io.Writer, header ...any) table.Writer {
 	t.Style().Box.PaddingLeft, t.Style().Box.PaddingRight = "", "  "
 	t.Style().Format.Header = text.FormatDefault
 	t.AppendHeader(table.Row(header))
+	t.SetColumnConfigs([]table.ColumnConfig{{Name: "ROWS", Align: text.AlignRight, AlignHeader: text.AlignRight}})
 	return t
 }
 

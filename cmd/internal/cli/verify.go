@@ -19,7 +19,7 @@ the evidence. shiguan-verify does the same and is small enough to be read whole.
 
 Exit codes: 0 all files hold, 1 one does not hold (and the output says which step failed), 2 one cannot be read.`,
 		Example: "  shiguan verify --policy quorum.policy record-482.evidence",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    wantArgs(1, -1, "shiguan verify --policy QUORUM_FILE FILE..."),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.Policy == "" {
 				return errors.New("--policy is missing: without a trusted quorum policy nothing can be shown")

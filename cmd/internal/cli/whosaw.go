@@ -27,7 +27,7 @@ index nor any log gets to know it. Write - to have it read from standard input, 
 history either.`,
 		Example: `  shiguan who-saw 340102199003078715
   shiguan who-saw - < id.txt`,
-		Args: cobra.ExactArgs(1),
+		Args: wantArgs(1, 1, "shiguan who-saw SUBJECT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			subject, err := subjectOf(args[0], cmd.InOrStdin())
 			if err != nil {
@@ -50,7 +50,9 @@ history either.`,
 			if err != nil {
 				return err
 			}
-			found, err := d.WhoSaw(cmd.Context(), heads, namespace, subject, span)
+			p := newProgress(cmd.ErrOrStderr(), "proving what was found")
+			found, err := d.WhoSaw(cmd.Context(), heads, namespace, subject, span, p.update)
+			p.wipe()
 			if err != nil {
 				return verdictOf(err)
 			}
@@ -96,11 +98,11 @@ func printWhoSaw(w io.Writer, found []*investigation.Found, zone *time.Location)
 	for _, f := range found {
 		at := f.Time().In(zone).Format(time.DateTime)
 		if f.Erased {
-			t.AppendRow([]any{f.Index, at, "", "", "", "", "", f.State, lawfullyErased})
+			t.AppendRow([]any{f.Index, at, "", "", "", "", "", f.State.String(), lawfullyErased})
 			continue
 		}
 		r := f.Record
-		t.AppendRow([]any{f.Index, at, oneLine(r.Person, 16), oneLine(office(r), 24), oneLine(r.Purpose, 16), rowsText(f), indexes(f.NamedIn), f.State,
+		t.AppendRow([]any{f.Index, at, oneLine(r.Person, 16), oneLine(office(r), 24), oneLine(r.Purpose, 16), rowsText(f), indexes(f.NamedIn), f.State.String(),
 			oneLine(r.Statement, max(24, width-118))})
 	}
 	t.Render()

@@ -159,7 +159,7 @@ func (c *Console) list(ctx context.Context, s session, f filter, before uint64) 
 		return page, err
 	}
 	found, err := c.desk.Search(ctx, heads, search.Query{Person: f.Person, Table: f.Table, Text: f.Text, Decision: f.Decision,
-		Before: before, Limit: pageRows + 1})
+		Before: before, Limit: pageRows + 1}, nil)
 	if err != nil {
 		return page, err
 	}

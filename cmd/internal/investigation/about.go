@@ -160,7 +160,7 @@ func (d *Desk) aboutPart(ctx context.Context, heads *Heads, e *Entry, a *About) 
 
 // aboutSession lists a session's statements, the newest of them if there are many.
 func (d *Desk) aboutSession(ctx context.Context, heads *Heads, e *Entry, a *About) error {
-	found, err := d.Search(ctx, heads, search.Query{Session: e.Record.Session, Limit: maxOthers + 1})
+	found, err := d.Search(ctx, heads, search.Query{Session: e.Record.Session, Limit: maxOthers + 1}, nil)
 	if err != nil {
 		return err
 	}

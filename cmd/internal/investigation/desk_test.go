@@ -197,11 +197,11 @@ func TestAWrongIndexIsFoundOut(t *testing.T) {
 		l.Fill(60)
 		d, _ := openDesk(t, l)
 		heads := update(t, d)
-		if _, err := d.Search(t.Context(), heads, search.Query{}); err != nil {
+		if _, err := d.Search(t.Context(), heads, search.Query{}, nil); err != nil {
 			t.Fatal(err)
 		}
 		spoil(t, l, change)
-		_, err := d.Search(t.Context(), heads, search.Query{})
+		_, err := d.Search(t.Context(), heads, search.Query{}, nil)
 		var stale *investigation.StaleIndexError
 		if !errors.As(err, &stale) || !strings.Contains(err.Error(), "delete the index") {
 			t.Errorf("%s: %v; want a stale index", change, err)
@@ -230,7 +230,7 @@ func TestWhoSawIsProvedByTheRecordsThatNameThePerson(t *testing.T) {
 	for n := 0; len(hits) == 0; n++ {
 		citizen = logtest.Citizen(n)
 		var err error
-		if hits, err = d.WhoSaw(t.Context(), heads, "resident_id", citizen, investigation.Span{}); err != nil {
+		if hits, err = d.WhoSaw(t.Context(), heads, "resident_id", citizen, investigation.Span{}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -248,11 +248,11 @@ func TestWhoSawIsProvedByTheRecordsThatNameThePerson(t *testing.T) {
 		}
 	}
 	at := hits[0].Time()
-	if none, err := d.WhoSaw(t.Context(), heads, "resident_id", citizen, investigation.Span{Since: at.Add(time.Millisecond)}); err != nil || len(none) != 0 {
+	if none, err := d.WhoSaw(t.Context(), heads, "resident_id", citizen, investigation.Span{Since: at.Add(time.Millisecond)}, nil); err != nil || len(none) != 0 {
 		t.Errorf("after the last one: %d, %v", len(none), err)
 	}
 	spoil(t, l, "UPDATE subjects SET record = idx")
-	_, err := d.WhoSaw(t.Context(), heads, "resident_id", citizen, investigation.Span{})
+	_, err := d.WhoSaw(t.Context(), heads, "resident_id", citizen, investigation.Span{}, nil)
 	if stale := (*investigation.StaleIndexError)(nil); !errors.As(err, &stale) {
 		t.Errorf("an index that names the wrong records: %v", err)
 	}

@@ -65,8 +65,17 @@ func (e *StaleIndexError) Error() string {
 
 func (e *StaleIndexError) Unwrap() error { return e.Err }
 
-// Search asks the index and confirms every hit with the log, newest first.
-func (d *Desk) Search(ctx context.Context, heads *Heads, q search.Query) ([]*Found, error) {
+// Progress is told how many of how many are done. It may be nil.
+type Progress func(done, total uint64)
+
+func (p Progress) tell(done, total int) {
+	if p != nil {
+		p(uint64(done), uint64(total))
+	}
+}
+
+// Search asks the index and confirms every hit with the log, newest first. progress counts the hits confirmed.
+func (d *Desk) Search(ctx context.Context, heads *Heads, q search.Query, progress Progress) ([]*Found, error) {
 	hits, err := d.Index.Search(ctx, q)
 	if err != nil {
 		return nil, err
@@ -78,6 +87,7 @@ func (d *Desk) Search(ctx context.Context, heads *Heads, q search.Query) ([]*Fou
 			return nil, err
 		}
 		found = append(found, one)
+		progress.tell(i+1, len(hits))
 	}
 	return found, nil
 }
@@ -157,7 +167,7 @@ type Span struct{ Since, Until time.Time }
 
 // WhoSaw finds every statement whose rows named a person, newest first and without a limit, and confirms each with the
 // records that name the person. The plain identifier goes no further than into the keyed hash.
-func (d *Desk) WhoSaw(ctx context.Context, heads *Heads, namespace, identifier string, span Span) ([]*Found, error) {
+func (d *Desk) WhoSaw(ctx context.Context, heads *Heads, namespace, identifier string, span Span, progress Progress) ([]*Found, error) {
 	subject := d.Subjects.Hasher().SubjectString(namespace, identifier)
 	hits, err := d.Index.Search(ctx, search.Query{Subject: &subject, Since: span.Since, Until: span.Until})
 	if err != nil {
@@ -173,6 +183,7 @@ func (d *Desk) WhoSaw(ctx context.Context, heads *Heads, namespace, identifier s
 			return nil, err
 		}
 		found = append(found, one)
+		progress.tell(i+1, len(hits))
 	}
 	return found, nil
 }
