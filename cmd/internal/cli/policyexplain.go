@@ -81,7 +81,8 @@ func explain(ctx context.Context, source *policySource, load loadCatalogue, as, 
 	}
 	r.Person = policy.Person{User: person.User, Department: person.Department, Position: person.Position}
 	r.Role, r.Database = person.Role, source.name()
-	a, err := sql.Analyse(text, cat, sql.Env{SearchPath: path, Role: person.Role})
+	r.Text, r.Env = text, sql.Env{SearchPath: path, Role: person.Role}
+	a, err := sql.Analyse(text, cat, r.Env)
 	if err == nil {
 		r.Analysis = a
 	}
