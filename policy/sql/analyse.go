@@ -10,7 +10,9 @@ import (
 // Env is what a text's meaning depends on besides the catalogue: the state of the session that sends it.
 type Env struct {
 	SearchPath []string // effective: current_schemas(false); pg_catalog is looked in first when absent
-	TempSchema string   // the session's own temporary schema (pg_temp_3), "" while it has none
+	// TempSchema is the session's own temporary schema (pg_temp_3), "" while it has none. Catalogues do not hold temporary
+	// relations, which would hide others of the same name: while there is one, unqualified relation names are refused.
+	TempSchema string
 	Role       string
 	// Prepared and Cursor return what PREPARE and DECLARE of that name were analysed to, nil when unknown.
 	Prepared func(name string) *Statement
@@ -21,13 +23,14 @@ type Env struct {
 type analyser struct {
 	cat      *Catalogue
 	env      Env
-	path     []uint32 // namespaces in which unqualified names are looked up, in order
-	temp     uint32
+	path     []uint32              // namespaces in which unqualified names are looked up, in order
 	prepared map[string]*Statement // by PREPARE and DECLARE earlier in the same text
 	cursors  map[string]*Statement
 	// moved says why an earlier statement of the same text may have changed what names mean.
 	moved string
 	depth int // of views being expanded
+	// foreign says that the operator resolved last may be a user's, which need not mean what its name says.
+	foreign bool
 	*recorder
 }
 
@@ -45,7 +48,7 @@ func Analyse(text string, cat *Catalogue, env Env) (analysis *Analysis, err erro
 		return nil, perr
 	}
 	an := &analyser{cat: cat, env: env, prepared: map[string]*Statement{}, cursors: map[string]*Statement{}}
-	an.setPath(env.SearchPath, env.TempSchema)
+	an.setPath(env.SearchPath)
 	analysis = &Analysis{Catalogue: cat}
 	for _, raw := range tree.Stmts {
 		s, err := an.statement(text, raw)
@@ -60,7 +63,7 @@ func Analyse(text string, cat *Catalogue, env Env) (analysis *Analysis, err erro
 	return analysis, nil
 }
 
-func (an *analyser) setPath(names []string, temp string) {
+func (an *analyser) setPath(names []string) {
 	pgCatalog := an.cat.schemas["pg_catalog"]
 	explicit := false
 	for _, n := range names {
@@ -71,9 +74,6 @@ func (an *analyser) setPath(names []string, temp string) {
 	}
 	if !explicit {
 		an.path = append([]uint32{pgCatalog}, an.path...)
-	}
-	if oid, ok := an.cat.schemas[temp]; ok && temp != "" {
-		an.temp = oid
 	}
 }
 

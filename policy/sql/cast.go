@@ -7,7 +7,10 @@ import (
 // typeCast converts a value to a named type.
 func (an *analyser) typeCast(v value, t *pg_query.TypeName) value {
 	typ := an.typeNamed(t)
-	return an.convert(v, typ.OID, hasTypmod(t))
+	if mod, ok := typmodOf(typ.OID, t); ok && v.bare() && v.typ == typ.OID && v.typmod == mod {
+		return v // cast to the very length it has: the server leaves the node as it is
+	}
+	return an.convert(v, typ.OID, len(t.Typmods) > 0)
 }
 
 // convert notes the cast's function when it is a user's, and says what is left of the value's identity.
@@ -46,4 +49,26 @@ func (c *Catalogue) sameText(from, to uint32) bool {
 
 func (c *Catalogue) integer(typ uint32) bool {
 	return typ == typeInt2 || typ == typeInt4 || typ == typeInt8
+}
+
+// typmodOf is atttypmod of the type with its length or precision, where that is known how to compute.
+func typmodOf(typ uint32, t *pg_query.TypeName) (int32, bool) {
+	var mods []int32
+	for _, n := range t.Typmods {
+		c, ok := n.GetAConst().GetVal().(*pg_query.A_Const_Ival)
+		if !ok {
+			return 0, false
+		}
+		mods = append(mods, c.Ival.GetIval())
+	}
+	switch {
+	case (typ == typeVarchar || typ == typeBpchar) && len(mods) == 1:
+		return mods[0] + 4, true
+	case typ == typeNumeric && len(mods) == 1:
+		return mods[0]<<16 + 4, true
+	case typ == typeNumeric && len(mods) == 2:
+		return (mods[0]<<16 | mods[1]&0x7ff) + 4, true
+	default:
+		return 0, false
+	}
 }

@@ -91,7 +91,7 @@ func (an *analyser) comparison(s *scope, e *pg_query.A_Expr, conds *conditions) 
 		l, r := an.expr(s, e.Lexpr), an.expr(s, e.Rexpr)
 		an.binary(op, l, expression(r).typed(an.cat.elementType(r.typ)))
 		switch {
-		case l.bare() && !r.column:
+		case l.bare() && !r.column && !an.foreign:
 			an.column(l.base, UseMatch, Column{})
 		case l.bare() && r.array != nil:
 			for _, m := range r.array {
@@ -133,9 +133,12 @@ func (an *analyser) membership(s *scope, l *pg_query.SubLink) bool {
 	return true
 }
 
-// equal records a comparison by =, and what it pins.
+// equal records a comparison by the operator = just resolved, and what it pins.
 func (an *analyser) equal(l, r value, conds *conditions) {
 	switch {
+	case an.foreign:
+		an.use(l, UseFilter)
+		an.use(r, UseFilter)
 	case l.bare() && r.bare():
 		an.recorder.column(l.base, UseMatch, r.base)
 		an.recorder.column(r.base, UseMatch, l.base)
@@ -209,12 +212,19 @@ func (an *analyser) held(conds *conditions) []Pin {
 	if conds == nil {
 		return nil
 	}
-	pins := conds.pins
+	// First the relations, then what follows: a = b says nothing when it is not known which of two a's is meant.
+	once := func(c Column) bool { return an.occurrences(c.Table) == 1 }
+	var pins []Pin
+	for _, p := range conds.pins {
+		if once(p.Column) {
+			pins = append(pins, p)
+		}
+	}
 	for changed := true; changed; {
 		changed = false
 		for _, eq := range conds.equal {
 			for i := range 2 {
-				if p, ok := pinned(pins, eq[i]); ok {
+				if p, ok := pinned(pins, eq[i]); ok && once(eq[1-i]) {
 					if _, has := pinned(pins, eq[1-i]); !has {
 						p.Column = eq[1-i]
 						pins, changed = append(pins, p), true
@@ -223,13 +233,7 @@ func (an *analyser) held(conds *conditions) []Pin {
 			}
 		}
 	}
-	var out []Pin
-	for _, p := range pins {
-		if an.occurrences(p.Table) == 1 {
-			out = append(out, p)
-		}
-	}
-	return out
+	return pins
 }
 
 func pinned(pins []Pin, c Column) (Pin, bool) {

@@ -1,6 +1,8 @@
 package sql
 
 import (
+	"slices"
+
 	pg_query "github.com/pganalyze/pg_query_go/v6"
 )
 
@@ -14,6 +16,8 @@ type cte struct {
 	selfReference bool
 	columns       []field // of a running recursive query: what is known so far
 	keepsRows     bool
+	references    int
+	tables        []TableUse // that its query reads, so often
 }
 
 // cte finds a WITH name from the inside out, and the level that has it.
@@ -86,7 +90,9 @@ func (an *analyser) analyseCTE(level *scope, c *cte) {
 	if c.recursive {
 		an.seedRecursive(outer, c)
 	}
+	before := slices.Clone(an.tables)
 	q := run()
+	c.tables = since(before, an.tables)
 	for range 64 {
 		c.keepsRows = q.keepsRows && !c.selfReference
 		next := an.cteColumns(c, q)
@@ -99,6 +105,20 @@ func (an *analyser) analyseCTE(level *scope, c *cte) {
 		q = run()
 	}
 	c.running, c.done = false, true
+}
+
+// since lists the occurrences recorded after before was taken.
+func since(before, after []TableUse) []TableUse {
+	var out []TableUse
+	for i, t := range after {
+		if i < len(before) {
+			t.Times -= before[i].Times
+		}
+		if t.Times > 0 {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // seedRecursive analyses the non-recursive arm alone, whose column names and types the self-reference has.
@@ -158,6 +178,12 @@ func (an *analyser) cteEntry(level *scope, c *cte, alias *pg_query.Alias) *entry
 		}
 	default:
 		an.analyseCTE(level, c)
+		if c.references++; c.references > 1 {
+			// Its rows enter the statement once more.
+			for _, t := range c.tables {
+				an.table(t)
+			}
+		}
 		for _, f := range c.columns {
 			e.columns = append(e.columns, field{f.name, f.value.through(c.keepsRows)})
 		}

@@ -67,7 +67,9 @@ func (an *analyser) insert(s *scope, n *pg_query.InsertStmt) query {
 		}
 	}
 	an.onConflict(s, n.OnConflictClause, e)
-	return an.returning(s, n.ReturningList, []item{{entry: e, relation: true, columns: true}}, conds)
+	q := an.returning(s, n.ReturningList, []item{{entry: e, relation: true, columns: true}}, conds)
+	q.target = e.rel
+	return q
 }
 
 // insertColumns are the columns assigned: those named, or as many from the left as there are values.
@@ -167,7 +169,9 @@ func (an *analyser) update(s *scope, n *pg_query.UpdateStmt) query {
 	if n.WhereClause != nil {
 		an.condition(s, n.WhereClause, conds)
 	}
-	return an.returning(s, n.ReturningList, s.items, conds)
+	q := an.returning(s, n.ReturningList, s.items, conds)
+	q.target = e.rel
+	return q
 }
 
 func (an *analyser) delete(s *scope, n *pg_query.DeleteStmt) query {
@@ -179,7 +183,9 @@ func (an *analyser) delete(s *scope, n *pg_query.DeleteStmt) query {
 	if n.WhereClause != nil {
 		an.condition(s, n.WhereClause, conds)
 	}
-	return an.returning(s, n.ReturningList, s.items, conds)
+	q := an.returning(s, n.ReturningList, s.items, conds)
+	q.target = e.rel
+	return q
 }
 
 // returning resolves a RETURNING list over the items.

@@ -294,7 +294,8 @@ func (an *analyser) subLink(s *scope, l *pg_query.SubLink) value {
 	out := value{typmod: -1}
 	switch l.SubLinkType {
 	case pg_query.SubLinkType_EXISTS_SUBLINK:
-		// The target list is never computed: which columns stand there says nothing.
+		// The values go nowhere, but where the planner keeps the list (OFFSET, HAVING) computing them may fail visibly.
+		an.record(q.columns, UseOutput)
 		return value{typ: typeBool, typmod: -1, column: true, subquery: true}
 	case pg_query.SubLinkType_ANY_SUBLINK, pg_query.SubLinkType_ALL_SUBLINK:
 		op := names(l.OperName)

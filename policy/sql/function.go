@@ -44,7 +44,7 @@ func (an *analyser) funcCall(s *scope, f *pg_query.FuncCall) value {
 	}
 	r := an.call(name, typed, extra)
 	aggregate, window := kinds(r.functions)
-	own := &scope{up: s.up, items: s.items, ctes: s.ctes, lateral: s.lateral, sublink: s.sublink} // no output names here
+	own := s.withoutTargets()
 	an.orderBy(own, f.AggOrder)
 	if f.AggFilter != nil {
 		an.condition(own, f.AggFilter, nil)
@@ -171,7 +171,7 @@ func (an *analyser) notAFunction(name []string, arg value, known bool) (value, b
 	if known {
 		return value{}, false
 	}
-	for _, ns := range an.relationPath() {
+	for _, ns := range an.path {
 		key := objectName{ns, name[len(name)-1]}
 		if len(name) == 2 {
 			key.namespace = an.cat.schemas[name[0]]

@@ -58,6 +58,7 @@ func (an *analyser) operatorExpr(s *scope, e *pg_query.A_Expr) value {
 // binary notes the operator that op can mean between the two, where it is not PostgreSQL's own, and returns the type of
 // the result, 0 when that depends.
 func (an *analyser) binary(op []string, l, r value) uint32 {
+	an.foreign = false
 	an.implicitCasts(l, r)
 	lt, rt := l.typ, r.typ
 	found := an.operatorsNamed(op)
@@ -137,6 +138,7 @@ func (an *analyser) operatorsNamed(op []string) []*Operator {
 
 func (an *analyser) useOperator(o *Operator) {
 	if !isSystem(o.OID) {
+		an.foreign = true
 		an.function(FunctionUse{OID: o.Function, Schema: an.cat.names[o.Namespace], Name: o.Name, Why: "user-defined operator"})
 		return
 	}

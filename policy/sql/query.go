@@ -14,7 +14,8 @@ type query struct {
 	plain     bool // output columns may be appended: see Appendable
 	scope     *scope
 	conds     *conditions
-	last      int32 // where the last element of the target list begins, -1 when unknown
+	target    *Relation // what INSERT, UPDATE or DELETE writes to
+	last      int32     // where the last element of the target list begins, -1 when unknown
 }
 
 // query analyses a SELECT, VALUES, TABLE, set operation, or a statement with RETURNING inside WITH. use is what becomes of
@@ -169,7 +170,7 @@ func (an *analyser) sortKey(s *scope, n *pg_query.Node, group bool) value {
 			}
 		}
 	}
-	if c := n.GetAConst(); c != nil && !c.Isnull {
+	if c := n.GetAConst(); c != nil && !c.Isnull && s.targets != nil {
 		if _, ok := c.Val.(*pg_query.A_Const_Ival); ok {
 			i := int(c.GetIval().GetIval())
 			if i < 1 || i > len(s.targets) {
@@ -201,7 +202,7 @@ func (an *analyser) windowClause(s *scope, clause []*pg_query.Node) {
 		if w == nil {
 			an.refuseNode("in WINDOW", n.GetNode())
 		}
-		an.window(s, w)
+		an.window(s.withoutTargets(), w)
 	}
 }
 

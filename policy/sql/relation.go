@@ -19,15 +19,15 @@ func (an *analyser) find(rv *pg_query.RangeVar) *Relation {
 		an.refuse("relation %q is in another database", rvName(rv))
 	}
 	if rv.Schemaname == "pg_temp" {
-		if an.temp == 0 {
-			return nil
-		}
-		return an.cat.relByName[objectName{an.temp, rv.Relname}]
+		return nil // temporary relations are not in the catalogue
 	}
 	if rv.Schemaname != "" {
 		return an.cat.Lookup(rv.Schemaname, rv.Relname)
 	}
-	for _, ns := range an.relationPath() {
+	if an.env.TempSchema != "" {
+		an.refuse("this session has temporary tables, one of which may be called %q: write schema.table", rv.Relname)
+	}
+	for _, ns := range an.path {
 		if r, ok := an.cat.relByName[objectName{ns, rv.Relname}]; ok {
 			return r
 		}

@@ -33,7 +33,7 @@ func (c *Catalogue) unsafe(f *Function) string {
 // safeVolatile are volatile functions that neither change anything nor read rows: chance, clocks, sizes.
 var safeVolatile = wordSet(`random random_normal clock_timestamp gen_random_uuid timeofday pg_table_size pg_relation_size
 	pg_total_relation_size pg_indexes_size pg_database_size pg_tablespace_size pg_is_in_recovery uuidv4 uuidv7
-	array_shuffle array_sample`)
+	array_shuffle array_sample pg_partition_ancestors pg_partition_tree`)
 
 const (
 	readsText     = "runs a query or reads a table given as text"

@@ -40,6 +40,11 @@ type scope struct {
 	windowDefs   map[string]struct{}
 }
 
+// withoutTargets is the same level where names of outputs mean nothing, as inside OVER and aggregates.
+func (s *scope) withoutTargets() *scope {
+	return &scope{up: s.up, items: s.items, ctes: s.ctes, lateral: s.lateral, sublink: s.sublink}
+}
+
 func (s *scope) child() *scope { return &scope{up: s} }
 
 // visible calls fn for the items of each level from the inside out until fn says that the level had a match.

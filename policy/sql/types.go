@@ -33,7 +33,7 @@ func (an *analyser) typeNamed(t *pg_query.TypeName) *Type {
 	var typ *Type
 	switch len(parts) {
 	case 1:
-		for _, ns := range an.relationPath() {
+		for _, ns := range an.path {
 			if found, ok := an.cat.typByName[objectName{ns, parts[0]}]; ok {
 				typ = found
 				break
@@ -53,17 +53,6 @@ func (an *analyser) typeNamed(t *pg_query.TypeName) *Type {
 		return arr
 	}
 	return typ
-}
-
-// typmod says whether the type name carries a length or precision, which makes a cast change values.
-func hasTypmod(t *pg_query.TypeName) bool { return len(t.Typmods) > 0 }
-
-// relationPath is the search path for relations and types: the session's temporary schema first.
-func (an *analyser) relationPath() []uint32 {
-	if an.temp == 0 {
-		return an.path
-	}
-	return append([]uint32{an.temp}, an.path...)
 }
 
 // baseType follows domains.

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"slices"
 	"strings"
 
 	pg_query "github.com/pganalyze/pg_query_go/v6"
@@ -60,7 +61,7 @@ func (an *analyser) outputs(s *Statement, q query) {
 	for _, f := range q.columns {
 		s.Outputs = append(s.Outputs, f.output(f.name))
 	}
-	s.Pins = an.held(q.conds)
+	s.Pins = an.unchanged(an.held(q.conds), q.target)
 	s.Aggregated = q.grouped || len(s.Outputs) > 0
 	if !q.grouped {
 		for _, o := range s.Outputs {
@@ -75,6 +76,32 @@ func (an *analyser) outputs(s *Statement, q query) {
 			}
 		}
 	}
+}
+
+// unchanged drops pins that do not hold for all rows the statement changes, or no longer after the change: on tables that
+// something else than the statement itself writes to (WITH, triggers), and on columns given another value.
+func (an *analyser) unchanged(pins []Pin, target *Relation) []Pin {
+	var own []uint32
+	if target != nil {
+		own = []uint32{target.OID}
+		if target.Kind == "v" && !isSystem(target.OID) {
+			own = append(own, an.cat.expand(target, an.depth).targets...)
+		}
+	}
+	return slices.DeleteFunc(pins, func(p Pin) bool {
+		inserted := false
+		for _, t := range an.tables {
+			if t.OID != p.Table || t.Verb == Select {
+				continue
+			}
+			if r := an.cat.relations[t.OID]; r == nil || r.Triggers || !slices.Contains(own, t.OID) {
+				return true
+			}
+			inserted = t.Verb == Insert
+		}
+		_, written := an.seenCol[columnKey{p.Column, UseWrite, Column{}}]
+		return written && !inserted
+	})
 }
 
 func showOutputs(name string) []Output {

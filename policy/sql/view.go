@@ -50,7 +50,7 @@ func (c *Catalogue) expandNow(r *Relation, depth int) (v *view) {
 		return &view{err: &Error{Reason: "its definition is not one query", Position: -1}}
 	}
 	an := &analyser{cat: c, depth: depth + 1, recorder: newRecorder(c)}
-	an.setPath([]string{"pg_catalog"}, "")
+	an.setPath([]string{"pg_catalog"})
 	sel := tree.Stmts[0].Stmt.GetSelectStmt()
 	// Outputs are recorded by who reads the view, and only those he reads.
 	q := an.selectQuery(&scope{}, sel, "")

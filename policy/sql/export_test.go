@@ -1,0 +1,10 @@
+package sql
+
+// Touched are the columns of relations as the text names them, for comparison with the server's own analysis.
+func (s *Statement) Touched() map[Column]struct{} { return s.touched }
+
+// Internal is what a recovered panic said, "" when there was none.
+func (e *Error) Internal() string { return e.internal }
+
+// ListEnd is listEnd.
+var ListEnd = listEnd
