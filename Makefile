@@ -73,7 +73,7 @@ setup-build:
 	@.ci/setup build
 
 setup-demo:
-	@.ci/setup build postgres
+	@.ci/setup build postgres page
 
 setup-all:
-	@.ci/setup build postgres clients
+	@.ci/setup build postgres page clients

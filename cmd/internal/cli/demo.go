@@ -50,11 +50,11 @@ func runDemo(ctx context.Context, out io.Writer, o demo.Options, walk, stay bool
 			err = errors.Join(err, fmt.Errorf("stop the demo: %w", stopErr))
 		}
 	}()
+	own, err := os.Executable()
+	if err != nil {
+		return err
+	}
 	if walk {
-		own, err := os.Executable()
-		if err != nil {
-			return err
-		}
 		if err := tour.Walk(ctx, out, city.Dir(), own); err != nil {
 			return exit(ExitNot, err)
 		}
@@ -62,7 +62,7 @@ func runDemo(ctx context.Context, out io.Writer, o demo.Options, walk, stay bool
 			return nil
 		}
 	}
-	demo.PrintPage(out, city.Manifest(), city.Dir())
+	demo.PrintPage(out, city.Manifest(), city.Dir(), own)
 	fmt.Fprintln(out, "\nCtrl-C stops the city.")
 	<-ctx.Done()
 	fmt.Fprintln(o.Out, "stopping …")

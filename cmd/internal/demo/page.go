@@ -14,33 +14,34 @@ import (
 // Purpose is what clerks state in the demo: they may look only for a case.
 const Purpose = "case-2026-114"
 
-// Try is one thing to try in a running city: a command line for a POSIX shell, and what it shows.
+// Try is one thing to try in a running city: what it shows, and a command line for a POSIX shell.
 type Try struct {
 	Shows   string
 	Command string
+	Refused bool // the command ends with an error, and that is what it shows
 }
 
-// Page is what to try, in the order of the story: use, refuse, find, prove, watch.
-func Page(m *Manifest, dir string) []Try {
+// Page is what to try with the binary exe, in the order of the story: use, refuse, find, prove, watch.
+func Page(m *Manifest, dir, exe string) []Try {
 	who := Sample()
-	shiguan := quote(ownName())
+	shiguan := quote(shortest(exe))
 	config := quote(m.Config)
 	evidence := quote(filepath.Join(dir, "first.evidence"))
 	return append(psqlPage(m, who), []Try{
-		{"Who did that? Every statement is on record, with the person behind it and how far it has come.",
-			fmt.Sprintf("%s search --config %s --person civil_clerk --limit 5", shiguan, config)},
-		{"Who saw this citizen?",
-			fmt.Sprintf("%s who-saw --config %s %s", shiguan, config, who.ID)},
-		{"Hand out one record as evidence, and verify it with nothing but the file and the public keys.",
-			fmt.Sprintf("%s prove --config %s 1 -o %s && %s verify --policy %s %s", shiguan, config, evidence, shiguan, quote(m.QuorumPolicy), evidence)},
-		{"Is the whole log as it was witnessed?",
-			fmt.Sprintf("%s fsck --config %s", shiguan, config)},
-		{"What would policy say?",
-			fmt.Sprintf("%s policy explain --config %s --as civil_clerk --purpose "+Purpose+" \"select phone from civil.citizens order by phone\"", shiguan, quote(m.ProxyConfig))},
-		{"Is the audit whole? What compliance scrapes.",
-			fmt.Sprintf("curl -s %s | grep ^shiguan_", m.MetricsURL)},
-		{"A witness that is killed stays dead, two of three are still a quorum; bring it back.",
-			fmt.Sprintf("kill -9 %d; %s demo restart --dir %s witness-data-bureau", m.PIDs["witness-data-bureau"], shiguan, quote(dir))},
+		{Shows: "Who did that? Every statement is on record, with the person behind it and how far it has come.",
+			Command: fmt.Sprintf("%s search --config %s --person civil_clerk --limit 5", shiguan, config)},
+		{Shows: "Who saw this citizen?",
+			Command: fmt.Sprintf("%s who-saw --config %s %s", shiguan, config, who.ID)},
+		{Shows: "Hand out one record as evidence, and verify it with nothing but the file and the public keys.",
+			Command: fmt.Sprintf("%s prove --config %s 1 -o %s && %s verify --policy %s %s", shiguan, config, evidence, shiguan, quote(m.QuorumPolicy), evidence)},
+		{Shows: "Is the whole log as it was witnessed?",
+			Command: fmt.Sprintf("%s fsck --config %s", shiguan, config)},
+		{Shows: "What would policy say?", Refused: true,
+			Command: fmt.Sprintf("%s policy explain --config %s --as civil_clerk --purpose "+Purpose+" \"select phone from civil.citizens order by phone\"", shiguan, quote(m.ProxyConfig))},
+		{Shows: "Is the audit whole? What compliance scrapes.",
+			Command: fmt.Sprintf("curl -s %s | grep ^shiguan_", m.MetricsURL)},
+		{Shows: "A witness that is killed stays dead, two of three are still a quorum; bring it back.",
+			Command: fmt.Sprintf("kill -9 %d; %s demo restart --dir %s witness-data-bureau", m.PIDs["witness-data-bureau"], shiguan, quote(dir))},
 	}...)
 }
 
@@ -54,26 +55,26 @@ func psqlPage(m *Manifest, who city.Citizen) []Try {
 		return line
 	}
 	return []Try{
-		{"A clerk with a case reads a citizen: the name in clear, everything else masked.",
-			psql("civil_clerk", fmt.Sprintf("set shiguan.purpose = '%s'", Purpose), citizen)},
-		{"Without a purpose he is refused.",
-			psql("civil_clerk", citizen)},
-		{"Nor may he find a person by what he may not see.",
-			psql("civil_clerk", fmt.Sprintf("set shiguan.purpose = '%s'", Purpose), "select name from civil.citizens where phone like '154%'")},
-		{"His manager sees it in clear, and may change a telephone number.",
-			psql("civil_manager", citizen, fmt.Sprintf("update civil.citizens set phone = '%s' where id_number = '%s'", who.Phone, who.ID))},
-		{"The housing fund's clerk sees accounts, and of a citizen only the name.",
-			psql("fund_clerk", fmt.Sprintf("select account_no, employer, balance from housing.fund_accounts where id_number = '%s'", who.ID),
+		{Shows: "A clerk with a case reads a citizen: the name in clear, everything else masked.",
+			Command: psql("civil_clerk", fmt.Sprintf("set shiguan.purpose = '%s'", Purpose), citizen)},
+		{Shows: "Without a purpose he is refused.", Refused: true,
+			Command: psql("civil_clerk", citizen)},
+		{Shows: "Nor may he find a person by what he may not see.", Refused: true,
+			Command: psql("civil_clerk", fmt.Sprintf("set shiguan.purpose = '%s'", Purpose), "select name from civil.citizens where phone like '154%'")},
+		{Shows: "His manager sees it in clear, and may change a telephone number.",
+			Command: psql("civil_manager", citizen, fmt.Sprintf("update civil.citizens set phone = '%s' where id_number = '%s'", who.Phone, who.ID))},
+		{Shows: "The housing fund's clerk sees accounts, and of a citizen only the name.",
+			Command: psql("fund_clerk", fmt.Sprintf("select account_no, employer, balance from housing.fund_accounts where id_number = '%s'", who.ID),
 				fmt.Sprintf("select name from civil.citizens where id_number = '%s'", who.ID))},
-		{"The auditor reads everything, and nothing sensitive in clear.",
-			psql("auditor", "select * from welfare.payments limit 5")},
+		{Shows: "The auditor reads everything, and nothing sensitive in clear.",
+			Command: psql("auditor", "select * from welfare.payments limit 5")},
 	}
 }
 
 // PrintPage writes the page for people.
-func PrintPage(w io.Writer, m *Manifest, dir string) {
+func PrintPage(w io.Writer, m *Manifest, dir, exe string) {
 	fmt.Fprintf(w, "\nThe demo city is running. Try, in another terminal:\n")
-	for _, t := range Page(m, dir) {
+	for _, t := range Page(m, dir, exe) {
 		fmt.Fprintf(w, "\n%s\n  %s\n", t.Shows, t.Command)
 	}
 	fmt.Fprintf(w, "\nThe investigator's console: %s  (user %s, password %s)\n", m.ConsoleURL, m.Investigator.User, m.Investigator.Password)
@@ -106,23 +107,19 @@ func (m *Manifest) password(user string) string {
 	return p.Password
 }
 
-// ownName is how this binary is called from the current directory.
-func ownName() string {
-	own, err := os.Executable()
-	if err != nil {
-		return "shiguan"
-	}
-	if found, err := exec.LookPath("shiguan"); err == nil && found == own {
+// shortest is how a binary can be called from the current directory.
+func shortest(exe string) string {
+	if found, err := exec.LookPath("shiguan"); err == nil && found == exe {
 		return "shiguan"
 	}
 	here, err := os.Getwd()
 	if err != nil {
-		return own
+		return exe
 	}
-	if rel, err := filepath.Rel(here, own); err == nil && !strings.HasPrefix(rel, "..") {
+	if rel, err := filepath.Rel(here, exe); err == nil && !strings.HasPrefix(rel, "..") {
 		return "./" + rel
 	}
-	return own
+	return exe
 }
 
 // quote makes a word of a shell command line of any text.

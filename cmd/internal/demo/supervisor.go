@@ -168,13 +168,23 @@ func (s *Supervisor) socketDir(cluster string) (string, error) {
 
 func (s *Supervisor) temporaryDir(name string) (string, error) {
 	if s.temporary == "" {
-		dir, err := os.MkdirTemp("", "shiguan-demo-")
+		dir, err := os.MkdirTemp(openTemp(), "shiguan-demo-")
 		if err != nil {
 			return "", err
 		}
 		s.temporary = dir
 	}
 	return filepath.Join(s.temporary, name), openToPass(s.temporary)
+}
+
+// openTemp is a temporary directory that PostgreSQL can get to; $TMPDIR may be this user's alone.
+func openTemp() string {
+	for _, dir := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
+		if pgtest.Reachable(filepath.Join(dir, "any")) == nil {
+			return dir
+		}
+	}
+	return os.TempDir()
 }
 
 func openToPass(dir string) error {
