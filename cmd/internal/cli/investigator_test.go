@@ -454,3 +454,16 @@ func TestTheConsoleStaysOnThisMachine(t *testing.T) {
 		}
 	}
 }
+
+func TestARefusedLoginIsFound(t *testing.T) {
+	l := logtest.New(t)
+	l.Fill(10)
+	l.Append(&record.Record{Kind: record.KindLoginRefused, Time: time.Now(), Person: "mallory", Database: "civil", Client: "10.0.0.9:1",
+		Reason: "wrong password"})
+	l.Witnessed()
+	shiguan(t, "search", "--config", l.Config, "--person", "mallory").must(t, ExitOK, "login refused: wrong password", "refused")
+	one := objects(t, shiguan(t, "search", "--config", l.Config, "--person", "mallory", "--decision", "refused", "--json").must(t, ExitOK).out)
+	if len(one) != 1 || one[0]["kind"] != "login refused" || one[0]["rows"] != 0.0 || one[0]["reason"] != "wrong password" {
+		t.Errorf("--json: %v", one)
+	}
+}

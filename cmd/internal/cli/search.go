@@ -181,9 +181,17 @@ func printHitTable(w io.Writer, found []*investigation.Found, zone *time.Locatio
 		}
 		r := f.Record
 		t.AppendRow([]any{f.Index, at, oneLine(r.Person, 16), oneLine(office(r), 24), oneLine(r.Database, 12), f.Decision(),
-			rowsText(f), f.State.String(), oneLine(r.Statement, statement)})
+			rowsText(f), f.State.String(), oneLine(wanted(r), statement)})
 	}
 	t.Render()
+}
+
+// wanted is what the person asked for.
+func wanted(r *record.Record) string {
+	if r.Kind == record.KindLoginRefused {
+		return "login refused: " + r.Reason
+	}
+	return r.Statement
 }
 
 // office is department and position in one word.

@@ -45,6 +45,7 @@ func New(o Options) *Console {
 
 // What pages ask for by themselves has routes of its own, so that it can be told from what a person does.
 const (
+	routeStatic    = "GET /static/"
 	routeListPoll  = "POST /list/poll"
 	routeProofPoll = "GET /records/{index}/proof"
 )
@@ -53,7 +54,7 @@ const (
 func (c *Console) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", c.health)
-	mux.Handle("GET /static/", http.StripPrefix("/static/", c.files()))
+	mux.Handle(routeStatic, http.StripPrefix("/static/", c.files()))
 	mux.HandleFunc("GET /login", c.showLogin)
 	mux.HandleFunc("POST /login", c.login)
 	mux.HandleFunc("POST /logout", c.logout)

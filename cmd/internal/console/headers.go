@@ -67,7 +67,8 @@ func withLog(logger *slog.Logger, next http.Handler) http.Handler {
 					http.Error(sw, "something went wrong here; the console's log says what", http.StatusInternalServerError)
 				}
 			}
-			if sw.status == http.StatusNoContent { // a page asked whether anything is new, and nothing is
+			// Neither the console's own files, nor a page that asked whether anything is new when nothing is.
+			if r.Pattern == routeStatic && sw.status < 400 || sw.status == http.StatusNoContent {
 				return
 			}
 			logger.Info("console: request", "route", r.Pattern, "status", sw.status, "client", r.RemoteAddr,

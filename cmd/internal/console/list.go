@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"shiguan/auditlog/record"
 	"shiguan/auditlog/search"
 	"shiguan/cmd/internal/investigation"
 )
@@ -206,6 +207,9 @@ func (c *Console) row(one *investigation.Found) row {
 	out.Person, out.Office, out.Database = rec.Person, join(" · ", rec.Department, rec.Position), rec.Database
 	out.Decision, out.Rule, out.Tables = one.Decision(), rec.Rule, strings.Join(rec.Tables, ", ")
 	out.Statement = head(strings.Join(strings.Fields(rec.Statement), " "), statementHead)
+	if rec.Kind == record.KindLoginRefused {
+		out.Tables, out.Statement = "login refused", rec.Reason
+	}
 	if rows, ok := one.Rows(); ok {
 		out.Rows = grouped(rows)
 	}

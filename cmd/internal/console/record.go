@@ -17,7 +17,7 @@ import (
 const (
 	statementShown = 64 << 10 // bytes of a statement that a page shows; the evidence file holds all of it
 	paramsShown    = 200
-	subjectsShown  = 60
+	subjectsShown  = 24
 )
 
 // recordPage is what one record's page shows.
