@@ -82,7 +82,7 @@ func AppendOutputs(a *Analysis, text string, statement int, cols []AppendCandida
 	}
 	s := &a.Statements[statement]
 	t := s.outputTail()
-	if t == nil {
+	if t == nil || len(cols) == 0 {
 		return "", fmt.Errorf("append outputs: columns cannot be added to this statement")
 	}
 	can := s.Appendable()

@@ -8,3 +8,12 @@ func (e *Error) Internal() string { return e.internal }
 
 // ListEnd is listEnd.
 var ListEnd = listEnd
+
+// Nesting is the lexer's bound of the parse tree's depth, and its verdict.
+func Nesting(text string) (int, error) {
+	l := &lexer{text: text}
+	if err := l.run(); err != nil {
+		return 0, err
+	}
+	return l.maxNest, nil
+}
