@@ -1,10 +1,13 @@
 package auditlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"filippo.io/age"
@@ -96,9 +99,15 @@ func (k testKeys) workload(t testing.TB, m *memFS, p *life, from, rounds int) er
 // verify opens what a crash left, checks every promise, and goes on with it.
 func (k testKeys) verify(t *testing.T, what string, m *memFS, p *life) {
 	t.Helper()
-	l, err := Open(context.Background(), k.crashOptions(t, m, p.witness))
+	o := k.crashOptions(t, m, p.witness)
+	var said bytes.Buffer
+	o.Logger = slog.New(slog.NewTextHandler(&said, nil))
+	l, err := Open(context.Background(), o)
 	if err != nil {
 		t.Fatalf("%s: %v\n%v", what, err, m)
+	}
+	if strings.Contains(said.String(), "making them again") {
+		t.Fatalf("%s: the tiles of the signed head were not all durable: %s", what, said.String())
 	}
 	for range 2 {
 		r, err := l.Append(record.KindStatement, testTime, payloadOf(t, 1, "after"))

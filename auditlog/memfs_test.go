@@ -247,8 +247,21 @@ func (l memLock) Close() error {
 type memFile struct {
 	m     *memFS
 	n     *inode
-	name  string
+	name  string // when it was opened
 	write bool
+}
+
+// current is the name the file has now.
+func (f *memFile) current() string {
+	dir, _ := split(f.name)
+	if d := f.m.dirs[dir]; d != nil {
+		for base, n := range d.now {
+			if n == f.n {
+				return dir + "/" + base
+			}
+		}
+	}
+	return f.name
 }
 
 func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
@@ -273,7 +286,7 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	if !f.write {
 		return 0, fs.ErrPermission
 	}
-	err := f.m.change("write", f.name, func() error {
+	err := f.m.change("write", f.current(), func() error {
 		grow := max(0, off+int64(len(p))-int64(len(f.n.now)))
 		if f.m.space > 0 && f.m.used+grow > f.m.space {
 			return &fs.PathError{Op: "write", Path: f.name, Err: syscall.ENOSPC}
@@ -312,7 +325,7 @@ func (f *memFile) size() (int64, error) {
 func (f *memFile) sync() error {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
-	err := f.m.change("sync", f.name, func() error {
+	err := f.m.change("sync", f.current(), func() error {
 		for _, w := range f.n.pending {
 			f.n.durable = w.apply(f.n.durable)
 		}
