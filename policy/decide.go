@@ -17,38 +17,33 @@ func (p *Policy) Decide(r Request) Decision {
 	if r.Analysis == nil {
 		return p.unanalysed(&r, rules)
 	}
-	if len(rules) > maxRemembered {
-		return p.newJudge(&r, rules, p.holding(&r, rules)).text(r.Analysis)
+	if len(rules) > maxRemembered || len(r.Text) > longText {
+		return p.newJudge(&r, rules).text(r.Analysis)
 	}
-	holding := p.holding(&r, rules)
 	key := decisionKey{analysis: r.Analysis, person: r.Person, purpose: r.Purpose != ""}
-	for i, h := range holding {
-		if h {
+	for i, rule := range rules {
+		if rule.applies(&r) {
 			key.holding |= 1 << i
 		}
 	}
 	if d, ok := p.memory.decisions.Get(key); ok {
 		return *d
 	}
-	d := p.newJudge(&r, rules, holding).text(r.Analysis)
+	d := p.newJudge(&r, rules).text(r.Analysis)
 	p.memory.decisions.Add(key, &d)
 	return d
 }
 
-// holding evaluates the conditions of a person's rules. One that cannot be evaluated does not hold.
-func (p *Policy) holding(r *Request, rules []*rule) []bool {
-	holding := make([]bool, len(rules))
-	for i, rule := range rules {
-		ok, err := rule.when.holds(r)
-		holding[i] = ok && err == nil
-	}
-	return holding
+// applies evaluates a rule's condition. One that cannot be evaluated does not hold.
+func (r *rule) applies(request *Request) bool {
+	ok, err := r.when.holds(request)
+	return ok && err == nil
 }
 
-func (p *Policy) newJudge(r *Request, rules []*rule, holding []bool) *judge {
+func (p *Policy) newJudge(r *Request, rules []*rule) *judge {
 	j := &judge{binding: p.bind(r.Analysis.Catalogue), purpose: r.Purpose != "", source: r.Text, env: r.Env}
-	for i, rule := range rules {
-		if holding[i] {
+	for _, rule := range rules {
+		if rule.applies(r) {
 			j.holding = append(j.holding, rule)
 		} else {
 			j.dormant = append(j.dormant, rule)
@@ -58,9 +53,9 @@ func (p *Policy) newJudge(r *Request, rules []*rule, holding []bool) *judge {
 }
 
 func (p *Policy) unanalysed(r *Request, rules []*rule) Decision {
-	for i, holds := range p.holding(r, rules) {
-		if holds && rules[i].transparent {
-			return Decision{Allow: true, Rule: rules[i].id}
+	for _, rule := range rules {
+		if rule.transparent && rule.applies(r) {
+			return Decision{Allow: true, Rule: rule.id}
 		}
 	}
 	return Decision{Rule: defaultDeny, Reason: "the statement could not be understood, so it cannot be shown to be allowed"}
@@ -68,6 +63,9 @@ func (p *Policy) unanalysed(r *Request, rules []*rule) Decision {
 
 // text decides all statements of one text: one that is refused refuses them all.
 func (j *judge) text(a *sql.Analysis) Decision {
+	if len(a.Statements) == 0 {
+		return Decision{Rule: defaultDeny, Reason: "the text holds no statement that could be allowed"}
+	}
 	var ids []string
 	d := Decision{Allow: true, Plans: make([]Plan, 0, len(a.Statements))}
 	seen := map[string]bool{}

@@ -89,7 +89,7 @@ func (p *Policy) Explain(r Request) Explanation {
 	if r.Analysis == nil {
 		return e
 	}
-	j := p.newJudge(&r, rules, p.holding(&r, rules))
+	j := p.newJudge(&r, rules)
 	for i := range r.Analysis.Statements {
 		s := j.explain(&r.Analysis.Statements[i])
 		if d.Allow && i < len(d.Plans) {

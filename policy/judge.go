@@ -105,11 +105,7 @@ func (j *judge) transparentRule() *rule {
 // is the one that shows most of its sensitive columns in clear, then the one with the widest row limit, then the one whose
 // id sorts first: the order of rules in the file means nothing.
 func (j *judge) choose(n *need) (*rule, *refusal) {
-	if why := j.binding.closed[n.oid]; why != "" && n.oid != 0 {
-		return nil, &refusal{defaultDeny, why}
-	}
-	var best *rule
-	var nearest *rule
+	var best, nearest *rule
 	var faults []string
 	for _, r := range j.holding {
 		if r.may&n.right != n.right || !r.covers(n.schema, n.name, n.exactOnly) {

@@ -10,7 +10,8 @@ import (
 const (
 	rememberedCatalogues = 16
 	rememberedPersons    = 4096
-	rememberedDecisions  = 8192
+	rememberedDecisions  = 4096
+	longText             = 4 << 10 // bytes; decisions on longer texts are worked out each time
 )
 
 // memory keeps what was worked out before. It never changes an answer: a decision depends on the analysis, on the person

@@ -110,6 +110,9 @@ func (n *needs) table(s *sql.Statement, t *sql.TableUse, bulk bool) *refusal {
 	if isSystem(t.Schema) {
 		return n.system(s, t)
 	}
+	if why := n.judge.binding.closed[t.OID]; t.OID != 0 && why != "" {
+		return &refusal{defaultDeny, why}
+	}
 	if t.Kind == 'v' && t.Verb == sql.Select || n.isChild(s, t) {
 		return nil
 	}

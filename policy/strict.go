@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"gopkg.in/yaml.v3"
 )
@@ -20,11 +21,18 @@ type Problem struct {
 	Message string
 }
 
+// Error is one line, whatever the file held.
 func (p *Problem) Error() string {
+	message := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, p.Message)
 	if p.Line == 0 {
-		return p.File + ": " + p.Message
+		return p.File + ": " + message
 	}
-	return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Message)
+	return fmt.Sprintf("%s:%d: %s", p.File, p.Line, message)
 }
 
 // decodeStrict reads the one YAML document of a policy file. Besides unknown and repeated keys it refuses what a signer
@@ -78,10 +86,10 @@ func treeProblems(file string, n *yaml.Node, key string) []*Problem {
 }
 
 var (
-	yamlLine    = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
-	yamlUnknown = regexp.MustCompile(`^field (.*) not found in type policy\.(\w+)$`)
-	yamlTwice   = regexp.MustCompile(`^mapping key "(.*)" already defined at line (\d+)$`)
-	yamlType    = regexp.MustCompile("^cannot unmarshal !!(\\w+) .*into (\\S+)$")
+	yamlLine    = regexp.MustCompile(`(?s)^(?:yaml: )?line (\d+): (.*)$`)
+	yamlUnknown = regexp.MustCompile(`(?s)^field (.*) not found in type policy\.(\w+)$`)
+	yamlTwice   = regexp.MustCompile(`(?s)^mapping key "(.*)" already defined at line (\d+)$`)
+	yamlType    = regexp.MustCompile("(?s)^cannot unmarshal !!(\\w+) .*into (\\S+)$")
 )
 
 // yamlProblems turns the library's errors into file, line and what to write instead.
