@@ -78,6 +78,10 @@ func (c *conn) sendUpstream() error {
 
 // handle deals with one message of the client. The table is closed: an unknown message ends the session.
 func (c *conn) handle(m wire.Message) error {
+	if c.copyIn.Load() && !copyMessage(m.Type()) {
+		// The server would drop the message and end the COPY: replies and what they answer would no longer match.
+		return &wire.ProtocolError{Code: "08P01", Message: "only COPY data may be sent while a COPY is under way"}
+	}
 	switch m.Type() {
 	case wire.MsgQuery:
 		return c.query(m)
@@ -112,6 +116,15 @@ func (c *conn) handle(m wire.Message) error {
 		return errTerminate
 	}
 	return &wire.ProtocolError{Code: "08P01", Message: "invalid frontend message type"}
+}
+
+// copyMessage lists what a client may send while the server takes COPY data.
+func copyMessage(t byte) bool {
+	switch t {
+	case wire.MsgCopyData, wire.MsgCopyDone, wire.MsgCopyFail, wire.MsgFlush, wire.MsgSync, wire.MsgTerminate:
+		return true
+	}
+	return false
 }
 
 // sync ends a batch. While the server takes COPY data it ignores Sync, and so owes nothing for it.

@@ -158,7 +158,7 @@ func (c *conn) bind(m wire.Message) error {
 func (c *conn) renew(st *prepared, name string) (ok bool, err error) {
 	now := time.Now()
 	cat, err := c.db.current(c.ctx)
-	if err == nil && st.verdict.epoch == c.epoch(cat, now) {
+	if err == nil && st.verdict.holds(c.epoch(cat, now)) {
 		return true, nil
 	}
 	v := c.judge(st.text, now)
@@ -167,7 +167,7 @@ func (c *conn) renew(st *prepared, name string) (ok bool, err error) {
 		if v.decision.Plans[0].Text != "" {
 			sent = v.decision.Plans[0].Text
 		}
-		if sent != st.sent {
+		if sent != st.sent || v.byName && !samePlan(&v.decision.Plans[0], st.plan()) {
 			v.refuse("0A000", "the statement must be prepared again: what it touches or who may see it has changed")
 		}
 	}
@@ -301,7 +301,7 @@ func (c *conn) execute(m wire.Message) error {
 // verdict must come to the same plan.
 func (c *conn) renewPortal(po *portal, now time.Time) (ok bool, err error) {
 	cat, err := c.db.current(c.ctx)
-	if err == nil && po.verdict.epoch == c.epoch(cat, now) {
+	if err == nil && po.verdict.holds(c.epoch(cat, now)) {
 		return true, nil
 	}
 	v := c.judge(po.of.text, now)

@@ -24,8 +24,14 @@ type verdict struct {
 	word    string
 	detail  map[string]string // for the record of a refusal
 
+	// byName says that the text names a statement or cursor of the session, which may come to mean another one.
+	byName bool
+
 	known []facts // of the plans, once computed
 }
+
+// holds reports that nothing the verdict depends on can have changed.
+func (v *verdict) holds(now epoch) bool { return v.epoch == now && !v.byName }
 
 // epoch is what a verdict depends on besides the text. While it lasts the verdict may be used again.
 type epoch struct {
@@ -44,11 +50,12 @@ func (c *conn) judge(text string, now time.Time) verdict {
 			Message: "the proxy cannot read the catalogue of this database", Hint: "Try again; if it lasts, ask the system administrator."}}
 	}
 	v := verdict{epoch: c.epoch(cat, now)}
-	a, err := c.db.analyse(text, cat, c.env())
+	env := c.env()
+	a, err := c.db.analyse(text, cat, env)
 	if err != nil {
 		return v.unresolved(text, err)
 	}
-	v.analysis = a
+	v.analysis, v.byName = a, dependsOnNames(a)
 	c.notePurpose(a)
 	v.epoch.purpose = c.purpose
 	v.purpose = c.purpose
@@ -58,7 +65,7 @@ func (c *conn) judge(text string, now time.Time) verdict {
 	v.decision = v.epoch.policy.Decide(policy.Request{
 		Person:   policy.Person{User: c.person.User, Department: c.person.Department, Position: c.person.Position},
 		Database: c.db.Name, Role: c.person.Role, Application: c.application, Client: c.address,
-		Purpose: v.purpose, Time: now, Analysis: a,
+		Purpose: v.purpose, Time: now, Analysis: a, Text: text, Env: env,
 	})
 	if !v.decision.Allow {
 		v.refuse("42501", v.decision.Reason)
@@ -113,6 +120,10 @@ func (v verdict) unresolved(text string, err error) verdict {
 // checkShape refuses what the proxy could not carry out to the letter.
 func (c *conn) checkShape(v *verdict) {
 	plans := v.decision.Plans
+	if v.byName && len(plans) > 1 && slices.ContainsFunc(plans, func(p policy.Plan) bool { return defines(p.Statement.Verb) }) {
+		v.refuse("42501", "a string must not both define a statement or cursor and use one: send them one by one")
+		return
+	}
 	for i := range plans {
 		p := &plans[i]
 		switch {
@@ -128,6 +139,15 @@ func (c *conn) checkShape(v *verdict) {
 			v.refuse("58030", "the witnesses of the audit log have not answered for too long: only reading is allowed")
 		}
 	}
+}
+
+// defines lists the statements that give or take names.
+func defines(verb sql.Verb) bool {
+	switch verb {
+	case sql.Prepare, sql.Deallocate, sql.Declare, sql.CloseCur, sql.Discard:
+		return true
+	}
+	return false
 }
 
 // env is what of the session's state changes the meaning of names.
