@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,7 +17,6 @@ import (
 
 // Policy is one checked policy file. It is immutable but for its memory of decisions, and safe for concurrent use.
 type Policy struct {
-	file   string
 	digest string
 	data   []dataColumn // sorted by table and column
 	rules  []*rule      // sorted by id: the order in the file means nothing
@@ -29,19 +27,18 @@ type Policy struct {
 // Digest identifies the exact bytes of the policy, as "sha256:" and 64 hex digits.
 func (p *Policy) Digest() string { return p.digest }
 
-// maxRules bounds a policy, so that the set of rules that hold for a request stays a small bit mask.
+// maxRules bounds what one decision can cost.
 const maxRules = 1024
 
 // Parse reads a policy. file is what errors call it. The error joins one *Problem for each thing that is wrong.
 func Parse(file string, text []byte) (*Policy, error) {
-	name := filepath.Base(file)
-	spec, problems := decodeStrict(name, text)
+	spec, problems := decodeStrict(file, text)
 	if len(problems) > 0 {
 		return nil, join(problems)
 	}
-	c := compiler{file: name, classes: map[string]*class{}, ids: map[string]int{}}
+	c := compiler{file: file, classes: map[string]*class{}, ids: map[string]int{}}
 	sum := sha256.Sum256(text)
-	p := &Policy{file: name, digest: "sha256:" + hex.EncodeToString(sum[:])}
+	p := &Policy{digest: "sha256:" + hex.EncodeToString(sum[:])}
 	c.policy(spec, p)
 	if len(c.problems) > 0 {
 		return nil, join(c.problems)

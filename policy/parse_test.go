@@ -66,9 +66,9 @@ func TestParseRefused(t *testing.T) {
 			}
 			for i := range want {
 				line, message, _ := strings.Cut(want[i], ": ")
-				prefix := filepath.Base(file) + ":" + line + ": "
+				prefix := file + ":" + line + ": "
 				if line == "0" {
-					prefix = filepath.Base(file) + ": "
+					prefix = file + ": "
 				}
 				if !strings.HasPrefix(got[i], prefix) || !strings.Contains(got[i], message) {
 					t.Errorf("got  %s\nwant %s…%s", got[i], prefix, message)
