@@ -139,3 +139,18 @@ func TestExitCodes(t *testing.T) {
 		}
 	}
 }
+
+func TestTheReadmeNamesEveryCommand(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range Root().Commands() {
+		if name := c.Name(); name != "help" && !bytes.Contains(readme, []byte("`"+name)) && !bytes.Contains(readme, []byte("shiguan "+name)) {
+			t.Errorf("the README does not name %s", c.CommandPath())
+		}
+		if c.Short == "" || c.Long == "" && c.Name() != "version" && c.Name() != "help" {
+			t.Errorf("%s does not say what it is for", c.CommandPath())
+		}
+	}
+}

@@ -245,6 +245,7 @@ func TestCity(t *testing.T) {
 		}
 	})
 	t.Run("what the page says works as printed", c.checkPage)
+	t.Run("what the README says works as written", c.checkReadme)
 	t.Run("what is killed stays dead until it is restarted", c.checkRestart)
 	t.Run("a second city says what is in its way", c.checkSecond)
 	t.Run("the tour does not hold where a policy lets too much through", c.checkSabotage)

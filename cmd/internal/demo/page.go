@@ -32,8 +32,10 @@ func Page(m *Manifest, dir, exe string) []Try {
 			Command: fmt.Sprintf("%s search --config %s --person civil_clerk --limit 5", shiguan, config)},
 		{Shows: "Who saw this citizen?",
 			Command: fmt.Sprintf("%s who-saw --config %s %s", shiguan, config, who.ID)},
-		{Shows: "Hand out one record as evidence, and verify it with nothing but the file and the public keys.",
-			Command: fmt.Sprintf("%s prove --config %s 1 -o %s && %s verify --policy %s %s", shiguan, config, evidence, shiguan, quote(m.QuorumPolicy), evidence)},
+		{Shows: "Hand out the clerk's last look at a citizen as evidence, and verify it with nothing but the file and public keys.",
+			Command: fmt.Sprintf("%s prove --config %s $(%s search --config %s --json --limit 1 --person civil_clerk --table civil.citizens --decision allowed"+
+				" | grep -o '\"index\":[0-9]*' | cut -d: -f2) -o %s && %s verify --policy %s %s",
+				shiguan, config, shiguan, config, evidence, shiguan, quote(m.QuorumPolicy), evidence)},
 		{Shows: "Is the whole log as it was witnessed?",
 			Command: fmt.Sprintf("%s fsck --config %s", shiguan, config)},
 		{Shows: "What would policy say?", Refused: true,

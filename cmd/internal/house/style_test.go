@@ -112,6 +112,48 @@ func TestFormatsAreDescribedWhereTheyLive(t *testing.T) {
 	}
 }
 
+// What Prometheus finds is what the README tells people to look at, and the other way round.
+func TestTheReadmeListsEveryMetric(t *testing.T) {
+	made, listed := map[string]bool{}, map[string]bool{}
+	// A metric's name is followed by its help text, be it in Opts, NewDesc or a call of our own.
+	literal := regexp.MustCompile("\"(shiguan_[a-z_]+)\",")
+	for _, p := range modulePackages(t) {
+		for _, name := range p.GoFiles {
+			if !strings.HasPrefix(p.room(), "proxy") && !strings.HasPrefix(p.room(), "auditlog") && !strings.HasPrefix(p.room(), "witness") {
+				continue
+			}
+			for _, m := range literal.FindAllSubmatch(read(t, filepath.Join(p.Dir, name)), -1) {
+				made[string(m[1])] = true
+			}
+		}
+	}
+	for _, m := range regexp.MustCompile("`(shiguan_[a-z_]+)").FindAllSubmatch(read(t, filepath.Join(root(t), "README.md")), -1) {
+		listed[string(m[1])] = true
+	}
+	for name := range made {
+		if !listed[name] {
+			t.Errorf("the README does not list the metric %s", name)
+		}
+	}
+	for name := range listed {
+		if !made[name] {
+			t.Errorf("the README lists %s, which nothing makes", name)
+		}
+	}
+	if len(made) < 10 {
+		t.Errorf("only %d metrics found in the source", len(made))
+	}
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 // Things promised for later, and tests that nobody sees being skipped.
 func TestNothingIsLeftForLater(t *testing.T) {
 	later := regexp.MustCompile(`\b(TODO|FIXME|XXX)\b`)
