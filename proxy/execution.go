@@ -7,6 +7,7 @@ import (
 	"shiguan/auditlog"
 	"shiguan/auditlog/record"
 	"shiguan/policy"
+	"shiguan/policy/sql"
 	"shiguan/proxy/session"
 	"shiguan/proxy/wire"
 )
@@ -90,6 +91,7 @@ type columns struct {
 }
 
 type column struct {
+	server sql.Column // where the server says the value comes from
 	typ    uint32
 	format int16
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"slices"
 
 	"shiguan/auditlog/record"
 	"shiguan/policy"
@@ -89,10 +90,10 @@ func checkColumns(plan *policy.Plan, fields wire.Fields) (*columns, error) {
 		if !ok {
 			return cols, nil
 		}
-		if !plan.AnyOutputs && plan.Outputs[i].Server != (sql.Column{Table: f.TableOID, Att: f.Att}) {
+		cols.fields = append(cols.fields, column{server: sql.Column{Table: f.TableOID, Att: f.Att}, typ: f.TypeOID, format: f.Format})
+		if !plan.AnyOutputs && plan.Outputs[i].Server != cols.fields[i].server {
 			return nil, errDisagree
 		}
-		cols.fields = append(cols.fields, column{typ: f.TypeOID, format: f.Format})
 	}
 }
 
@@ -204,8 +205,8 @@ func (c *conn) resultOf(e *execution, s *step) error {
 		s.result = &result{plain: true}
 		return nil
 	}
-	if !s.plan.AnyOutputs && len(cols.fields) != len(s.plan.Outputs) {
-		return errDisagree
+	if !s.plan.AnyOutputs && !slices.EqualFunc(cols.fields, s.plan.Outputs, func(f column, o policy.OutputPlan) bool { return f.server == o.Server }) {
+		return errDisagree // described under another plan
 	}
 	s.result = newResult(s.plan, cols.fields, nonNil(e.formats))
 	return nil
