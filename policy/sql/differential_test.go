@@ -91,6 +91,9 @@ func TestOutputsAgreeWithTheServer(t *testing.T) {
 		}
 		desc, err := conn.PgConn().Prepare(context.Background(), "", e.text, nil)
 		if err != nil {
+			if cat.Major() != 15 && strings.HasPrefix(e.text, "merge") {
+				continue // 14 has no MERGE
+			}
 			t.Errorf("line %d: %s\n\tthe server refuses it: %v", e.line, e.text, err)
 			continue
 		}

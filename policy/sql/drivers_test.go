@@ -23,7 +23,10 @@ func TestDriversAreUnderstood(t *testing.T) {
 	for _, e := range corpus(t, "testdata/drivers.sql") {
 		a, err := sql.Analyse(e.text, cat, env)
 		if err != nil {
-			t.Errorf("line %d: %.300s\n\t%v %s", e.line, e.text, err, err.(*sql.Error).Internal())
+			// psql and pg_dump are those of 15. What a server of another version refuses, we may.
+			if _, serr := conn.PgConn().Prepare(context.Background(), "", e.text, nil); cat.Major() == 15 || serr == nil {
+				t.Errorf("line %d: %.300s\n\t%v %s", e.line, e.text, err, err.(*sql.Error).Internal())
+			}
 			continue
 		}
 		s := &a.Statements[0]

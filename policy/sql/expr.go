@@ -296,7 +296,7 @@ func (an *analyser) subLink(s *scope, l *pg_query.SubLink) value {
 	case pg_query.SubLinkType_EXISTS_SUBLINK:
 		// The values go nowhere, but where the planner keeps the list (OFFSET, HAVING) computing them may fail visibly.
 		an.record(q.columns, UseOutput)
-		return value{typ: typeBool, typmod: -1, column: true, subquery: true}
+		return value{typ: typeBool, typmod: -1, column: true}
 	case pg_query.SubLinkType_ANY_SUBLINK, pg_query.SubLinkType_ALL_SUBLINK:
 		op := names(l.OperName)
 		if len(op) == 0 {
@@ -327,7 +327,7 @@ func (an *analyser) subLink(s *scope, l *pg_query.SubLink) value {
 		parts = append(parts, f.value)
 	}
 	v := expression(parts...)
-	v.typ, v.typmod, v.column, v.subquery = out.typ, -1, true, true
+	v.typ, v.typmod, v.column = out.typ, -1, true
 	v.agg = v.agg && len(v.from) > 0 && l.SubLinkType == pg_query.SubLinkType_EXPR_SUBLINK
 	return v
 }

@@ -54,7 +54,7 @@ func (an *analyser) funcCall(s *scope, f *pg_query.FuncCall) value {
 		an.window(own, f.Over)
 	}
 	if window || f.Over != nil {
-		return an.overRows(r.value, s)
+		return overRows(r.value)
 	}
 	if !aggregate {
 		return r.value
@@ -72,7 +72,7 @@ func (an *analyser) funcCall(s *scope, f *pg_query.FuncCall) value {
 }
 
 // overRows is a window function's value: computed from rows around, it is no aggregate of the whole.
-func (an *analyser) overRows(v value, s *scope) value {
+func overRows(v value) value {
 	out := value{typ: v.typ, typmod: -1, column: true}
 	for _, x := range v.from {
 		out.from = appendSource(out.from, source{column: x.column})

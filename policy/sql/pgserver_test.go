@@ -56,8 +56,11 @@ func connect(t testing.TB) *pgx.Conn {
 	return conn
 }
 
-// program finds a PostgreSQL program on PATH or where Debian puts it, newest version first.
+// program finds a PostgreSQL program in $SHIGUAN_PG_BIN, where Debian puts it (newest version first), or on PATH.
 func program(name string) (string, error) {
+	if dir := os.Getenv("SHIGUAN_PG_BIN"); dir != "" {
+		return filepath.Join(dir, name), nil
+	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
 	sort.Sort(sort.Reverse(sort.StringSlice(found)))
 	if len(found) > 0 {

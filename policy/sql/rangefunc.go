@@ -42,7 +42,7 @@ func (an *analyser) rangeFunction(s *scope, r *pg_query.RangeFunction) *entry {
 
 // functionColumns are the columns of one function's rows, and whether that is one scalar.
 func (an *analyser) functionColumns(s *scope, n *pg_query.Node, defs []*pg_query.Node, alias string) ([]field, string, bool) {
-	name := columnLabel(n)
+	name := an.columnLabel(n)
 	f := n.GetFuncCall()
 	if f == nil {
 		v := an.expr(s, n)

@@ -33,7 +33,7 @@ func (an *analyser) targetList(s *scope, list []*pg_query.Node) []field {
 		}
 		name := rt.Name
 		if name == "" {
-			name = columnLabel(rt.Val)
+			name = an.columnLabel(rt.Val)
 		}
 		v := an.expr(s, rt.Val)
 		if v.relabelled {
@@ -120,8 +120,8 @@ func (an *analyser) compositeStar(s *scope, ind *pg_query.A_Indirection) []field
 }
 
 // columnLabel is FigureColname of parse_target.c: what an output column without AS is called.
-func columnLabel(n *pg_query.Node) string {
-	name, _ := label(n)
+func (an *analyser) columnLabel(n *pg_query.Node) string {
+	name, _ := an.label(n)
 	if name == "" {
 		return "?column?"
 	}
@@ -129,7 +129,7 @@ func columnLabel(n *pg_query.Node) string {
 }
 
 // label returns a name and how good it is: 0 none, 1 second choice, 2 good.
-func label(n *pg_query.Node) (string, int) {
+func (an *analyser) label(n *pg_query.Node) (string, int) {
 	switch n := n.GetNode().(type) {
 	case *pg_query.Node_ColumnRef:
 		return lastName(n.ColumnRef.Fields), 2
@@ -137,28 +137,32 @@ func label(n *pg_query.Node) (string, int) {
 		if name := lastName(n.AIndirection.Indirection); name != "" {
 			return name, 2
 		}
-		return label(n.AIndirection.Arg)
+		return an.label(n.AIndirection.Arg)
 	case *pg_query.Node_FuncCall:
 		return lastName(n.FuncCall.Funcname), 2
 	case *pg_query.Node_AExpr:
 		if n.AExpr.Kind == pg_query.A_Expr_Kind_AEXPR_NULLIF {
 			return "nullif", 2
 		}
+	case *pg_query.Node_AConst:
+		if n.AConst.GetBoolval() != nil && an.cat.Major() < 15 {
+			return "bool", 1 // true was 't'::bool then
+		}
 	case *pg_query.Node_TypeCast:
-		if name, good := label(n.TypeCast.Arg); good > 1 {
+		if name, good := an.label(n.TypeCast.Arg); good > 1 {
 			return name, good
 		}
 		if n.TypeCast.TypeName != nil {
 			return lastName(n.TypeCast.TypeName.Names), 1
 		}
 	case *pg_query.Node_CollateClause:
-		return label(n.CollateClause.Arg)
+		return an.label(n.CollateClause.Arg)
 	case *pg_query.Node_GroupingFunc:
 		return "grouping", 2
 	case *pg_query.Node_SubLink:
-		return subLinkLabel(n.SubLink)
+		return an.subLinkLabel(n.SubLink)
 	case *pg_query.Node_CaseExpr:
-		if name, good := label(n.CaseExpr.Defresult); good > 1 {
+		if name, good := an.label(n.CaseExpr.Defresult); good > 1 {
 			return name, good
 		}
 		return "case", 1
@@ -187,7 +191,7 @@ func label(n *pg_query.Node) (string, int) {
 	return "", 0
 }
 
-func subLinkLabel(l *pg_query.SubLink) (string, int) {
+func (an *analyser) subLinkLabel(l *pg_query.SubLink) (string, int) {
 	switch l.SubLinkType {
 	case pg_query.SubLinkType_EXISTS_SUBLINK:
 		return "exists", 2
@@ -206,7 +210,7 @@ func subLinkLabel(l *pg_query.SubLink) (string, int) {
 				if rt.Name != "" {
 					return rt.Name, 2
 				}
-				return columnLabel(rt.Val), 2
+				return an.columnLabel(rt.Val), 2
 			}
 		}
 	}

@@ -20,7 +20,6 @@ type value struct {
 	// but an expression to the server.
 	relabelled bool
 	column     bool // depends on a column or on a subquery: not a constant
-	subquery   bool
 	literal    bool // a constant of the text, in text
 	text       string
 	param      int // a bare parameter's number
@@ -43,7 +42,6 @@ func expression(vs ...value) value {
 			out.from = appendSource(out.from, s)
 		}
 		out.column = out.column || v.column
-		out.subquery = out.subquery || v.subquery
 		switch {
 		case v.agg:
 			aggs++
@@ -78,7 +76,7 @@ func (v value) through(keepsRows bool) value {
 	return v
 }
 
-// plain forgets that sources went through an aggregate, as when an aggregate is filtered by.
+// columns are the sources without what they went through.
 func (v value) columns() []Column {
 	var out []Column
 	for _, s := range v.from {
