@@ -219,22 +219,33 @@ func (f *fsck) one(ctx context.Context, c *checked) error {
 	if len(f.o.Identities) == 0 {
 		return nil
 	}
-	if err := f.periodKey(ctx, c.record); err != nil {
+	if err := f.periodKeys(ctx, c.record); err != nil {
 		return err
 	}
 	return f.sessions.one(c)
 }
 
-// periodKey checks that a period's wrapped key is the one on record.
-func (f *fsck) periodKey(ctx context.Context, r *record.Record) error {
+// periodKeys checks that a period's wrapped key, and that of the one before, is
+// the one on record.
+func (f *fsck) periodKeys(ctx context.Context, r *record.Record) error {
 	if r == nil || r.Kind != record.KindPeriodOpened {
 		return nil
 	}
 	period, err := strconv.ParseUint(r.Detail["period"], 10, 32)
-	if err != nil {
+	if err != nil || period == 0 {
 		return &Contradiction{Where: "key period", What: "the record of its opening has no number", Err: err}
 	}
-	wrapped, err := f.src.WrappedKey(ctx, uint32(period))
+	if err := f.periodKey(ctx, uint32(period), r.Detail["wrapped_sha256"]); err != nil {
+		return err
+	}
+	if before, ok := r.Detail["previous_sha256"]; ok {
+		return f.periodKey(ctx, uint32(period-1), before)
+	}
+	return nil
+}
+
+func (f *fsck) periodKey(ctx context.Context, period uint32, want string) error {
+	wrapped, err := f.src.WrappedKey(ctx, period)
 	if errors.Is(err, ErrErased) {
 		return nil
 	}
@@ -245,9 +256,8 @@ func (f *fsck) periodKey(ctx context.Context, r *record.Record) error {
 	if err != nil {
 		return err
 	}
-	if have := fmt.Sprintf("%x", sha256.Sum256(wrapped)); have != r.Detail["wrapped_sha256"] {
-		return &Contradiction{Where: where, What: "its wrapped key is not the one on record",
-			Want: "recorded SHA-256 " + r.Detail["wrapped_sha256"], Have: "the file has " + have}
+	if have := fmt.Sprintf("%x", sha256.Sum256(wrapped)); have != want {
+		return &Contradiction{Where: where, What: "its wrapped key is not the one on record", Want: "recorded SHA-256 " + want, Have: "the file has " + have}
 	}
 	return nil
 }

@@ -114,8 +114,8 @@ func cutTile(t tiles.Tile, width int) []byte {
 	return t.Data[:n]
 }
 
-// checkTail implements tailChecker: behind the valid prefix stand zeroes, or
-// one torn batch; anything else is damage.
+// checkTail implements tailChecker: behind the records of each segment stand
+// zeroes, in the last one or else one torn batch; anything else is damage.
 func (d *dirSource) checkTail(ctx context.Context, next uint64) (torn bool, err error) {
 	for {
 		more, invalid := d.reader.records(ctx, next, noLimit, func(Stored) error { return nil })
@@ -134,8 +134,11 @@ func (d *dirSource) checkTail(ctx context.Context, next uint64) (torn bool, err 
 			return false, invalid
 		}
 		t, err := d.tail(first, next)
-		if err != nil || t.later == nil {
-			return t.end > 0, err
+		if err != nil {
+			return false, err
+		}
+		if t.later == nil {
+			return t.end > 0, d.checkOldTails()
 		}
 		again, _ := d.reader.records(ctx, next, noLimit, func(Stored) error { return nil })
 		if again > next {
@@ -146,23 +149,40 @@ func (d *dirSource) checkTail(ctx context.Context, next uint64) (torn bool, err 
 	}
 }
 
-// tail examines the last segment; its end is 0 if only zeroes are left.
+// checkOldTails checks that nothing but zeroes stands behind the records of the
+// segments before the last.
+func (d *dirSource) checkOldTails() error {
+	firsts, err := listSegments(d.fs)
+	if err != nil {
+		return err
+	}
+	for i := 1; i < len(firsts); i++ {
+		t, err := d.tail(firsts[i-1], firsts[i])
+		if err != nil {
+			return err
+		}
+		if t.end > 0 {
+			return &CorruptError{File: segmentName(firsts[i-1]), Offset: t.end - 1, Index: firsts[i],
+				What: "something stands behind the segment's last record"}
+		}
+	}
+	return nil
+}
+
+// tail examines what stands in a segment before the record next would; its end
+// is 0 if only zeroes do.
 func (d *dirSource) tail(first, next uint64) (tail, error) {
 	f, err := d.fs.open(segmentName(first), false)
 	if err != nil {
 		return tail{}, err
 	}
 	defer f.Close()
-	offset, err := offsetOf(f, first, next)
+	sc, err := d.reader.seek(f, first, next)
 	if err != nil {
 		return tail{}, err
 	}
-	size, err := f.size()
-	if err != nil {
-		return tail{}, err
-	}
-	t, err := examineTail(f, offset, size, next)
-	if t.end == offset {
+	t, err := examineTail(f, sc.offset, sc.size, next)
+	if t.end == sc.offset {
 		t.end = 0
 	}
 	return t, err

@@ -200,7 +200,11 @@ func (l *Log) openPeriod(period uint32, now time.Time) error {
 	}
 	// 2. The period's first record, then everybody's. Records that were being
 	// sealed under the old period may still come behind it.
-	r, err := l.appendRecord(sealer, periodOpened(l.options.Origin, period, digest, now))
+	opened, err := periodOpened(l.fs, l.options.Origin, period, digest, now)
+	if err != nil {
+		return err
+	}
+	r, err := l.appendRecord(sealer, opened)
 	if err != nil {
 		return err
 	}

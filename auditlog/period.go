@@ -68,12 +68,23 @@ func newPeriod(s fileSystem, period uint32, recipients []age.Recipient) (*seal.S
 	return sealer, sha256.Sum256(wrapped), replaceFile(s, keyName(period), wrapped)
 }
 
-// periodOpened is the record with which a period begins.
-func periodOpened(origin string, period uint32, wrapped [32]byte, now time.Time) *record.Record {
-	return &record.Record{Kind: record.KindPeriodOpened, Time: now, Origin: origin, Detail: map[string]string{
+// periodOpened is the record with which a period begins. It also says what the
+// wrapped key of the period before was: damage to a key that hides its own
+// record shows there.
+func periodOpened(s fileSystem, origin string, period uint32, wrapped [32]byte, now time.Time) (*record.Record, error) {
+	detail := map[string]string{
 		"period":         strconv.FormatUint(uint64(period), 10),
 		"wrapped_sha256": hex.EncodeToString(wrapped[:]),
-	}}
+	}
+	before, err := readWrappedKey(s, period-1)
+	switch {
+	case err == nil:
+		sum := sha256.Sum256(before)
+		detail["previous_sha256"] = hex.EncodeToString(sum[:])
+	case !errors.Is(err, ErrErased) && !errors.Is(err, ErrKeyMissing):
+		return nil, err
+	}
+	return &record.Record{Kind: record.KindPeriodOpened, Time: now, Origin: origin, Detail: detail}, nil
 }
 
 // erasure is the note in the place of an erased key.
