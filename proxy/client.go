@@ -82,6 +82,14 @@ func (c *conn) handle(m wire.Message) error {
 		// The server would drop the message and end the COPY: replies and what they answer would no longer match.
 		return &wire.ProtocolError{Code: "08P01", Message: "only COPY data may be sent while a COPY is under way"}
 	}
+	if owesReply(m.Type()) {
+		if c.queue.Skipping() && m.Type() != wire.MsgSync {
+			return nil // the server would not read it either
+		}
+		if err := c.room(); err != nil {
+			return err
+		}
+	}
 	switch m.Type() {
 	case wire.MsgQuery:
 		return c.query(m)
@@ -127,6 +135,15 @@ func copyMessage(t byte) bool {
 	return false
 }
 
+// owesReply lists the messages that the server answers, and discards after an error until Sync.
+func owesReply(t byte) bool {
+	switch t {
+	case wire.MsgQuery, wire.MsgParse, wire.MsgBind, wire.MsgDescribe, wire.MsgExecute, wire.MsgClose, wire.MsgSync, wire.MsgFunctionCall:
+		return true
+	}
+	return false
+}
+
 // sync ends a batch. While the server takes COPY data it ignores Sync, and so owes nothing for it.
 func (c *conn) sync(m wire.Message) error {
 	if err := wire.ParseEmpty(m.Body()); err != nil {
@@ -134,9 +151,6 @@ func (c *conn) sync(m wire.Message) error {
 	}
 	if c.copyIn.Load() {
 		return nil
-	}
-	if err := c.room(); err != nil {
-		return err
 	}
 	c.push(session.Owed[*execution]{Expect: session.Sync})
 	c.batch++
@@ -202,12 +216,6 @@ func (c *conn) over() bool {
 func (c *conn) query(m wire.Message) error {
 	body, err := wire.ParseQuery(m.Body())
 	if err != nil {
-		return err
-	}
-	if c.queue.Skipping() {
-		return nil // the server would not read it either
-	}
-	if err := c.room(); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -356,9 +364,6 @@ func (c *conn) sendRefused(e *execution, expect session.Expect, name string) err
 
 // functionCall is refused always: it reaches any function by number, past every analysis of SQL.
 func (c *conn) functionCall() error {
-	if c.queue.Skipping() {
-		return nil
-	}
 	v := verdict{purpose: c.purpose}
 	v.decision.Rule = "default-deny"
 	v.refuse("42501", "the function call interface is closed: call the function in a statement")

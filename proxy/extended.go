@@ -16,12 +16,6 @@ func (c *conn) parse(m wire.Message) error {
 	if err != nil {
 		return err
 	}
-	if c.queue.Skipping() {
-		return nil
-	}
-	if err := c.room(); err != nil {
-		return err
-	}
 	name, text := string(p.Name), string(p.Query)
 	if c.tooManyNames(len(text)) {
 		return c.refuseNow("54000", "too many prepared statements in this session: close some", text, session.Parse, name)
@@ -104,12 +98,6 @@ func (c *conn) askColumns(st *prepared, kind byte, name string) {
 func (c *conn) bind(m wire.Message) error {
 	b, err := wire.ParseBind(m.Body())
 	if err != nil {
-		return err
-	}
-	if c.queue.Skipping() {
-		return nil
-	}
-	if err := c.room(); err != nil {
 		return err
 	}
 	name, statement := string(b.Portal), string(b.Statement)
@@ -217,12 +205,6 @@ func (c *conn) describe(m wire.Message) error {
 	if err != nil {
 		return err
 	}
-	if c.queue.Skipping() {
-		return nil
-	}
-	if err := c.room(); err != nil {
-		return err
-	}
 	name := string(t.Name)
 	e := &execution{}
 	expect := session.DescribeStatement
@@ -265,12 +247,6 @@ func (c *conn) findPortal(name string) (*portal, bool, error) {
 func (c *conn) execute(m wire.Message) error {
 	x, err := wire.ParseExecute(m.Body())
 	if err != nil {
-		return err
-	}
-	if c.queue.Skipping() {
-		return nil
-	}
-	if err := c.room(); err != nil {
 		return err
 	}
 	po, ok, err := c.findPortal(string(x.Portal))
@@ -327,9 +303,6 @@ func samePlan(a, b *policy.Plan) bool {
 func (c *conn) close(m wire.Message) error {
 	t, err := wire.ParseClose(m.Body())
 	if err != nil {
-		return err
-	}
-	if err := c.room(); err != nil {
 		return err
 	}
 	e := &execution{}

@@ -1,0 +1,93 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"shiguan/proxy/auth"
+	"shiguan/proxy/wire"
+)
+
+// authenticate runs SCRAM-SHA-256. An unknown user is not told from a wrong password. Without reader and refusal the
+// client has left.
+func (s *Server) authenticate(nc net.Conn, asked *params) (person auth.Person, reader *wire.Reader, refusal *wire.Error) {
+	attempt, ok := s.attempt(nc)
+	if !ok {
+		s.metrics.login("limited")
+		return person, nil, &wire.Error{Code: "28000", Message: "too many failed logins from this address", Hint: "Wait a minute."}
+	}
+	result := "left"
+	defer func() {
+		attempt.End(result != "ok") // who breaks off has seen the salt
+		s.metrics.login(result)
+	}()
+	if _, err := nc.Write(wire.AppendAuthenticationSASL(nil, scramSHA256)); err != nil {
+		return person, nil, nil
+	}
+	reader = wire.NewReader(nc, maxAuthMessage)
+	conversation := s.people.Load().Begin(asked.user)
+	for first := true; ; first = false {
+		data, refusal, err := readSASL(reader, first)
+		if err != nil || refusal != nil {
+			return person, nil, refusal
+		}
+		reply, done, err := conversation.Step(data)
+		if err != nil {
+			result = "failed"
+			var refused *auth.RefusedError
+			if errors.As(err, &refused) {
+				asked.reason = refused.Reason
+			}
+			return person, nil, &wire.Error{Code: "28P01", Message: "password authentication failed for user \"" + asked.user + "\""}
+		}
+		if !done {
+			if _, err := nc.Write(wire.AppendAuthenticationSASLContinue(nil, reply)); err != nil {
+				return person, nil, nil
+			}
+			continue
+		}
+		if reader.Buffered() > 0 {
+			return person, nil, &wire.Error{Code: "08P01", Message: "the client sent more before it was let in"}
+		}
+		result, asked.final = "ok", reply
+		return conversation.Person(), wire.NewReader(nc, s.limits.MessageBytes), nil
+	}
+}
+
+// attempt waits for its turn to try a password: an application that opens its whole pool at once queues here for
+// milliseconds, who guesses queues until he is turned away.
+func (s *Server) attempt(nc net.Conn) (*auth.Attempt, bool) {
+	from, _ := netip.ParseAddrPort(nc.RemoteAddr().String())
+	for until := time.Now().Add(s.limits.LoginTimeout / 2); ; time.Sleep(10 * time.Millisecond) {
+		if a, ok := s.logins.Begin(from.Addr()); ok || time.Now().After(until) {
+			return a, ok
+		}
+	}
+}
+
+const scramSHA256 = "SCRAM-SHA-256"
+
+// readSASL reads the client's next SASL message. An error means that there is nobody to talk to any more.
+func readSASL(reader *wire.Reader, first bool) (data []byte, refusal *wire.Error, err error) {
+	m, err := reader.Next()
+	if err != nil {
+		return nil, nil, err
+	}
+	if m.Type() != wire.MsgPassword {
+		return nil, &wire.Error{Code: "08P01", Message: "expected a SASL response"}, nil
+	}
+	if !first {
+		return m.Body(), nil, nil
+	}
+	initial, err := wire.ParseSASLInitialResponse(m.Body())
+	if err != nil || string(initial.Mechanism) != scramSHA256 {
+		return nil, &wire.Error{Code: "08P01", Message: "the client chose a SASL mechanism that was not offered"}, nil
+	}
+	return initial.Data, nil, nil
+}
+
+// maxAuthMessage bounds what somebody unknown may send at once.
+const maxAuthMessage = 4096
+
