@@ -100,7 +100,7 @@ func (c *conn) answer(m wire.Message) error {
 	case wire.MsgReadyForQuery:
 		return c.ready(a, m, status)
 	case wire.MsgParseComplete, wire.MsgBindComplete, wire.MsgCloseComplete:
-		c.settled(e, session.Done)
+		c.settled(&e.fate, session.Done)
 	case wire.MsgRowDescription:
 		return c.rowDescription(a, m)
 	case wire.MsgNoData:
@@ -173,13 +173,13 @@ func (c *conn) inFlight() *execution {
 	return nil
 }
 
-// settled notes the fate of a definition and wakes the client's goroutine if it waits for one.
-func (c *conn) settled(e *execution, fate uint32) {
-	if e == nil || e.fate.Get() != session.Pending {
+// settled notes the fate of a definition, the first one it is given, and wakes the client's goroutine if it waits for one.
+func (c *conn) settled(f *session.Fate, fate uint32) {
+	if f.Get() != session.Pending {
 		return
 	}
 	c.fateMu.Lock()
-	e.fate.Set(fate)
+	f.Set(fate)
 	c.fateSet.Signal()
 	c.fateMu.Unlock()
 }
@@ -203,9 +203,10 @@ func (c *conn) failed(a session.Answer[*execution], m wire.Message) error {
 		c.toClient.put(m, c.trail.newest())
 		return nil
 	}
-	c.settled(e, session.Failed)
+	c.settled(&e.fate, session.Failed)
 	defer e.open(nil)
 	if s := e.step(); s != nil {
+		c.settled(&s.fate, session.Failed)
 		if err := c.endStep(e, s, code, nil); err != nil {
 			return err
 		}
@@ -235,14 +236,16 @@ func (c *conn) drop(e *execution) {
 	if e == nil {
 		return
 	}
-	c.settled(e, session.Skipped)
+	c.settled(&e.fate, session.Skipped)
 	for i := range e.steps {
 		c.endUnrun(&e.steps[i])
 	}
 	e.open(nil)
 }
 
+// endUnrun notes that a statement was sent and not carried out.
 func (c *conn) endUnrun(s *step) {
+	c.settled(&s.fate, session.Skipped)
 	if !s.done {
 		s.done = true
 		c.trail.outcome(record.Outcome{Seq: s.seq, Of: s.receipt.Index(), SQLState: "skipped"}, false)
@@ -317,9 +320,7 @@ func (c *conn) complete(e *execution, m wire.Message) error {
 		e.portal.rows.Add(s.rows)
 	}
 	e.at++
-	if e.at == len(e.steps) {
-		c.settled(e, session.Done)
-	}
+	c.settled(&s.fate, session.Done)
 	if e.ddl {
 		c.catalogueChanged()
 	}
@@ -388,7 +389,9 @@ func (c *conn) ready(a session.Answer[*execution], m wire.Message, status byte) 
 	}
 	c.toClient.put(m, c.trail.newest())
 	if e != nil {
-		c.settled(e, session.Failed) // definitions that no CommandComplete confirmed
+		for ; e.at < len(e.steps); e.at++ { // nothing that the server was sent goes without an answer, nor without an outcome
+			c.endUnrun(&e.steps[e.at])
+		}
 		e.open(nil)
 	}
 	return nil

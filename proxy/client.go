@@ -226,10 +226,12 @@ func (c *conn) query(m wire.Message) error {
 	}
 	e := &execution{}
 	plans := v.decision.Plans
-	e.steps = e.one[:0]
+	if e.steps = e.one[:]; len(plans) > 1 {
+		e.steps = make([]step, len(plans))
+	}
 	for i := range plans {
-		e.steps = append(e.steps, step{plan: &plans[i]})
-		c.defineSQL(e, plans[i].Statement)
+		e.steps[i].plan = &plans[i]
+		c.defineSQL(&e.steps[i].fate, plans[i].Statement)
 	}
 	sent := m
 	if rewritten, ok := joinTexts(plans); ok {
@@ -325,11 +327,9 @@ func (c *conn) forward(e *execution, m []byte, expect session.Expect, wait bool)
 
 // skipped settles a message that the server will discard unread.
 func (c *conn) skipped(e *execution) {
-	e.fate.Set(session.Skipped)
+	c.settled(&e.fate, session.Skipped)
 	for i := range e.steps {
-		s := &e.steps[i]
-		s.done = true
-		c.trail.outcome(record.Outcome{Seq: s.seq, Of: s.receipt.Index(), SQLState: "skipped"}, false)
+		c.endUnrun(&e.steps[i])
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // execution is one message that the server owes a reply for, and what the proxy must know when the reply comes. The
 // client's goroutine makes it and gives it up with Push; the server's goroutine owns it from then on.
 type execution struct {
-	fate    session.Fate // for messages that define or remove names
+	fate    session.Fate // for Parse, Bind and Close
 	refused *wire.Error  // what the client gets instead of the server's error, which is certain to come
 	shape   *prepared    // Parse, Describe, Execute: whose columns RowDescription lists
 	plan    *policy.Plan // Parse, Describe: the plan they belong to
@@ -41,6 +41,7 @@ type step struct {
 	rows     int64
 	bytes    int64
 	part     int              // disclosures written
+	fate     session.Fate     // for statements that define or remove names
 	subjects []record.Subject // of rows that are in the outbox and not yet in a disclosure
 	result   *result
 	over     bool // more rows than the policy lets out: the rest is discarded

@@ -266,7 +266,7 @@ func (c *conn) execute(m wire.Message) error {
 	}
 	e := &execution{portal: po, shape: po.of, formats: po.formats}
 	e.steps = append(e.one[:0], step{plan: po.plan})
-	c.defineSQL(e, po.plan.Statement)
+	c.defineSQL(&e.steps[0].fate, po.plan.Statement)
 	if err := c.record(&e.steps[0], &po.verdict, now, po); err != nil {
 		return err
 	}
@@ -319,34 +319,38 @@ func (c *conn) close(m wire.Message) error {
 	return nil
 }
 
-// defineSQL follows the names that SQL itself gives and takes.
-func (c *conn) defineSQL(e *execution, s *sql.Statement) {
-	// A simple Query is a batch of its own: what follows it runs even if it fails.
+// defineSQL follows the names that SQL itself gives and takes. Each statement of a string has a fate of its own: what it
+// did to names stays done when a later one fails, for neither prepared statements nor CLOSE are undone by a rollback.
+func (c *conn) defineSQL(fate *session.Fate, s *sql.Statement) {
 	switch s.Verb {
 	case sql.Prepare:
-		st := &prepared{text: s.Text, sent: s.Text, fate: &e.fate}
+		st := &prepared{text: s.Text, sent: s.Text, fate: fate}
 		st.verdict.analysis = &sql.Analysis{Statements: []sql.Statement{*s}}
-		c.statements.Define(s.Name, st, &e.fate, c.batch)
+		c.statements.Define(s.Name, st, fate, c.batch)
 	case sql.Deallocate:
 		if s.Name == "" {
-			c.statements.Clear()
+			c.statements.RemoveAll(fate, c.batch)
 		} else {
-			c.statements.Remove(s.Name, &e.fate, c.batch)
+			c.statements.Remove(s.Name, fate, c.batch)
 		}
 	case sql.Declare:
-		c.portals.Remove(s.Name, &e.fate, c.batch)
-		c.cursors.Define(s.Name, s.Inner, &e.fate, c.batch)
+		c.portals.Remove(s.Name, fate, c.batch)
+		c.cursors.Define(s.Name, s.Inner, fate, c.batch)
 	case sql.CloseCur:
-		if s.Name == "" {
-			c.cursors.Clear()
-			c.portals.Clear()
-		} else {
-			c.cursors.Remove(s.Name, &e.fate, c.batch)
-			c.portals.Remove(s.Name, &e.fate, c.batch)
-		}
+		c.closePortal(s.Name, fate)
 	case sql.Discard:
-		c.statements.Clear()
-		c.portals.Clear()
-		c.cursors.Clear()
+		c.statements.RemoveAll(fate, c.batch)
+		c.closePortal("", fate)
 	}
+}
+
+// closePortal forgets a cursor or portal, which share their names; "" is all of them.
+func (c *conn) closePortal(name string, fate *session.Fate) {
+	if name == "" {
+		c.cursors.RemoveAll(fate, c.batch)
+		c.portals.RemoveAll(fate, c.batch)
+		return
+	}
+	c.cursors.Remove(name, fate, c.batch)
+	c.portals.Remove(name, fate, c.batch)
 }

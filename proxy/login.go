@@ -90,4 +90,3 @@ func readSASL(reader *wire.Reader, first bool) (data []byte, refusal *wire.Error
 
 // maxAuthMessage bounds what somebody unknown may send at once.
 const maxAuthMessage = 4096
-

@@ -263,4 +263,3 @@ func (s *Server) forget(c *conn) bool {
 	}
 	return ok
 }
-

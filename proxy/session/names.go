@@ -66,8 +66,12 @@ func (n *Names[V]) Remove(name string, fate *Fate, batch uint64) {
 	}
 }
 
-// Clear forgets every name at once.
-func (n *Names[V]) Clear() { clear(n.last) }
+// RemoveAll notes that no name will mean anything if the message with this fate, sent in batch, succeeds.
+func (n *Names[V]) RemoveAll(fate *Fate, batch uint64) {
+	for name := range n.last {
+		n.Remove(name, fate, batch)
+	}
+}
 
 // Find returns what name means to the server when it reads the message sent next.
 func (n *Names[V]) Find(name string) (value V, ok bool) {
@@ -110,7 +114,7 @@ func (n *Names[V]) settled(name string) *version[V] {
 	return v
 }
 
-// Prune forgets the names whose settled meaning keep rejects.
+// Prune forgets the names that mean nothing any more and those whose meaning keep rejects.
 func (n *Names[V]) Prune(keep func(V) bool) {
 	for name := range n.last {
 		if v := n.settled(name); v != nil && !v.gone && !keep(v.value) {
