@@ -14,6 +14,10 @@ type Env struct {
 	// relations, which would hide others of the same name: while there is one, unqualified relation names are refused.
 	TempSchema string
 	Role       string
+	// ParamTypes are the types that the client's Parse message declares for $1, $2, …, 0 where it leaves one to the server;
+	// they decide which operators and functions a text means. nil says that they are not known: then every type is
+	// reckoned with. An empty list says that none is declared.
+	ParamTypes []uint32
 	// Prepared and Cursor return what PREPARE and DECLARE of that name were analysed to, nil when unknown.
 	Prepared func(name string) *Statement
 	Cursor   func(name string) *Statement
@@ -27,8 +31,9 @@ type analyser struct {
 	prepared map[string]*Statement // by PREPARE and DECLARE earlier in the same text
 	cursors  map[string]*Statement
 	// moved says why an earlier statement of the same text may have changed what names mean.
-	moved string
-	depth int // of views being expanded
+	moved    string
+	declared []uint32 // types of parameters, see Env.ParamTypes
+	depth    int      // of views being expanded
 	// foreign says that the operator resolved last may be a user's, which need not mean what its name says.
 	foreign bool
 	*recorder
@@ -49,6 +54,7 @@ func Analyse(text string, cat *Catalogue, env Env) (analysis *Analysis, err erro
 	}
 	an := &analyser{cat: cat, env: env, prepared: map[string]*Statement{}, cursors: map[string]*Statement{}}
 	an.setPath(env.SearchPath)
+	an.declared = env.ParamTypes
 	analysis = &Analysis{Catalogue: cat}
 	for _, raw := range tree.Stmts {
 		s, err := an.statement(text, raw)

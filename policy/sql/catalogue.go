@@ -30,11 +30,18 @@ type Catalogue struct {
 	functions   map[string][]*Function
 	funcByOID   map[uint32]*Function
 	operators   map[string][]*Operator
+	exactOps    map[operatorKey]*Operator
 	casts       map[[2]uint32]*Cast
 	userCasts   []*Cast // those that run a function which did not come with PostgreSQL
 
 	mu    sync.Mutex
 	views map[uint32]*view
+}
+
+type operatorKey struct {
+	namespace   uint32
+	name        string
+	left, right uint32
 }
 
 type objectName struct {
@@ -58,6 +65,7 @@ func NewCatalogue(s Snapshot) (*Catalogue, error) {
 		functions: make(map[string][]*Function, len(s.Functions)),
 		funcByOID: make(map[uint32]*Function, len(s.Functions)),
 		operators: make(map[string][]*Operator, 256),
+		exactOps:  make(map[operatorKey]*Operator, len(s.Operators)),
 		casts:     make(map[[2]uint32]*Cast, len(s.Casts)),
 		views:     make(map[uint32]*view),
 	}
@@ -87,6 +95,7 @@ func NewCatalogue(s Snapshot) (*Catalogue, error) {
 	for i := range s.Operators {
 		o := &s.Operators[i]
 		c.operators[o.Name] = append(c.operators[o.Name], o)
+		c.exactOps[operatorKey{o.Namespace, o.Name, o.Left, o.Right}] = o
 	}
 	for i := range s.Casts {
 		k := &s.Casts[i]

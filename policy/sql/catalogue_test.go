@@ -191,3 +191,38 @@ func TestPreparedAndCursorsOfTheSession(t *testing.T) {
 		}
 	}
 }
+
+// Which operator a parameter meets depends on the type the client declares for it: text = int4 is a user's here.
+func TestDeclaredParameterTypesDecide(t *testing.T) {
+	cat := city(t)
+	text := "select name from civil.citizens where id_number = $1"
+	for _, c := range []struct {
+		name  string
+		types []uint32
+		text  string
+		user  bool
+		pins  int
+	}{
+		{"not told", nil, text, true, 0},
+		{"left to the server", []uint32{}, text, false, 1},
+		{"left to the server by 0", []uint32{0}, text, false, 1},
+		{"varchar", []uint32{1043}, text, false, 1},
+		{"int4", []uint32{23}, text, true, 0},
+		{"cast of int4", []uint32{23}, "select name from civil.citizens where id_number = $1::text", false, 0},
+		{"cast", []uint32{}, "select name from civil.citizens where id_number = $1::text", false, 1},
+		{"prepare int", nil, "prepare p (int) as " + text, true, 0},
+		{"prepare", nil, "prepare p as " + text, false, 1},
+	} {
+		a, err := sql.Analyse(c.text, cat, sql.Env{SearchPath: []string{"app"}, ParamTypes: c.types})
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		s := &a.Statements[0]
+		if s.Inner != nil {
+			s = s.Inner
+		}
+		if user := len(s.Functions) > 0; user != c.user || len(s.Pins) != c.pins {
+			t.Errorf("%s: functions %v, pins %v", c.name, s.Functions, s.Pins)
+		}
+	}
+}

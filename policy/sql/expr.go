@@ -12,7 +12,7 @@ func (an *analyser) expr(s *scope, n *pg_query.Node) value {
 		return an.columnRef(s, n.ColumnRef)
 	case *pg_query.Node_ParamRef:
 		an.params = max(an.params, int(n.ParamRef.Number))
-		return value{param: int(n.ParamRef.Number), typ: typeUnknown, typmod: -1}
+		return value{param: int(n.ParamRef.Number), typ: an.paramType(int(n.ParamRef.Number)), typmod: -1}
 	case *pg_query.Node_AConst:
 		return constant(n.AConst)
 	case *pg_query.Node_TypeCast:
@@ -70,6 +70,18 @@ func (an *analyser) expr(s *scope, n *pg_query.Node) value {
 	default:
 		an.refuseNode("as an expression", n)
 		return value{}
+	}
+}
+
+// paramType is the declared type of a parameter, unknown when that is left to the server, 0 when we were not told.
+func (an *analyser) paramType(n int) uint32 {
+	switch {
+	case an.declared == nil:
+		return 0
+	case n < 1 || n > len(an.declared) || an.declared[n-1] == 0:
+		return typeUnknown
+	default:
+		return an.declared[n-1]
 	}
 }
 

@@ -61,7 +61,7 @@ func (an *analyser) binary(op []string, l, r value) uint32 {
 	an.foreign = false
 	an.implicitCasts(l, r)
 	lt, rt := l.typ, r.typ
-	found := an.operatorsNamed(op)
+	name, path := an.operatorName(op)
 	if lt != 0 && rt != 0 && (lt != typeUnknown || rt != typeUnknown) {
 		// binary_oper_exact: an unknown literal is taken to be of the other's type.
 		el, er := lt, rt
@@ -71,14 +71,15 @@ func (an *analyser) binary(op []string, l, r value) uint32 {
 			er = el
 		}
 		for _, pair := range [][2]uint32{{el, er}, {an.cat.baseType(el), an.cat.baseType(er)}} {
-			for _, o := range found {
-				if o.Left == pair[0] && o.Right == pair[1] {
+			for _, ns := range path {
+				if o := an.cat.exactOps[operatorKey{ns, name, pair[0], pair[1]}]; o != nil {
 					an.useOperator(o)
 					return o.Result
 				}
 			}
 		}
 	}
+	found := an.operatorsNamed(op)
 	return an.candidates(found, func(o *Operator) bool {
 		return o.Left != 0 && an.cat.implicit(lt, o.Left) && an.cat.implicit(rt, o.Right)
 	})
@@ -108,20 +109,25 @@ func (an *analyser) candidates(found []*Operator, fits func(*Operator) bool) uin
 	return result
 }
 
-// operatorsNamed are the visible operators of the name, in search-path order.
-func (an *analyser) operatorsNamed(op []string) []*Operator {
+// operatorName is the operator's own name and the schemas it is looked for in.
+func (an *analyser) operatorName(op []string) (string, []uint32) {
 	name := op[len(op)-1]
 	if name == "!=" {
 		name = "<>"
 	}
-	path := an.path
-	if len(op) > 1 {
-		ns, ok := an.cat.schemas[op[len(op)-2]]
-		if !ok {
-			an.refuse("operator schema %q does not exist", op[len(op)-2])
-		}
-		path = []uint32{ns}
+	if len(op) == 1 {
+		return name, an.path
 	}
+	ns, ok := an.cat.schemas[op[len(op)-2]]
+	if !ok {
+		an.refuse("operator schema %q does not exist", op[len(op)-2])
+	}
+	return name, []uint32{ns}
+}
+
+// operatorsNamed are the visible operators of the name, in search-path order.
+func (an *analyser) operatorsNamed(op []string) []*Operator {
+	name, path := an.operatorName(op)
 	var out []*Operator
 	for _, ns := range path {
 		for _, o := range an.cat.operators[name] {

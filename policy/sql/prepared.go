@@ -31,10 +31,13 @@ func (an *analyser) cursorOrPrepared(s *Statement, n any) {
 
 // prepare analyses the inner statement; preparing it changes nothing and returns nothing.
 func (an *analyser) prepare(s *Statement, p *pg_query.PrepareStmt) {
+	declared := an.declared
+	an.declared = []uint32{}
 	for _, t := range p.Argtypes {
 		an.resolving()
-		an.typeNamed(t.GetTypeName())
+		an.declared = append(an.declared, an.typeNamed(t.GetTypeName()).OID)
 	}
+	defer func() { an.declared = declared }()
 	s.Verb, s.Name = Prepare, p.Name
 	s.Inner = &Statement{Text: s.Text, tail: appendPoint{start: s.tail.start}}
 	an.utility(s.Inner, p.Query)
