@@ -67,7 +67,9 @@ func (c *conn) serverGone(err error) error {
 	if flushed := c.toClient.flush(); flushed != nil {
 		return flushed
 	}
-	if !c.parted {
+	if c.leaving.Load() {
+		c.end("client terminated")
+	} else if !c.parted {
 		c.fatal(&wire.Error{Code: "08006", Message: "the database server closed the connection"})
 	}
 	return err
@@ -226,7 +228,7 @@ func (c *conn) failed(a session.Answer[*execution], m wire.Message) error {
 	case e.filter:
 		c.putFiltered(fields)
 	default:
-		c.toClient.put(m, c.trail.newest())
+		c.putError(e, m, fields)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"net"
@@ -192,12 +193,17 @@ func (d *database) analyse(text string, cat *sql.Catalogue, env sql.Env) (*sql.A
 }
 
 func cacheKey(text string, env sql.Env) string {
-	n := len(text) + len(env.Role) + 2
+	n := len(text) + len(env.Role) + len(env.TempSchema) + 3 + 4*len(env.ParamTypes)
 	for _, s := range env.SearchPath {
 		n += len(s) + 1
 	}
 	b := make([]byte, 0, n)
 	b = append(append(b, env.Role...), 0)
+	b = append(append(b, env.TempSchema...), 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(env.ParamTypes)))
+	for _, t := range env.ParamTypes {
+		b = binary.BigEndian.AppendUint32(b, t)
+	}
 	for _, s := range env.SearchPath {
 		b = append(append(b, s...), 0)
 	}

@@ -51,7 +51,6 @@ var errTerminate = errors.New("client terminated")
 // goroutine, the only one that writes there.
 func (c *conn) clientFailed(err error) {
 	if errors.Is(err, errTerminate) {
-		c.upstream.Write(wire.AppendTerminate(nil))
 		c.end("client terminated")
 		return
 	}
@@ -121,9 +120,24 @@ func (c *conn) handle(m wire.Message) error {
 		c.toServer.put(m, c.trail.newest())
 		return nil
 	case wire.MsgTerminate:
-		return errTerminate
+		return c.terminate(m)
 	}
 	return &wire.ProtocolError{Code: "08P01", Message: "invalid frontend message type"}
+}
+
+// terminate lets the server finish what it was sent before, as it would for a client of its own: the replies go to whoever
+// still reads them, and every statement gets its outcome.
+func (c *conn) terminate(m wire.Message) error {
+	if err := wire.ParseEmpty(m.Body()); err != nil {
+		return err
+	}
+	c.leaving.Store(true)
+	c.toServer.put(m, c.trail.newest())
+	if err := c.sendUpstream(); err != nil {
+		return err
+	}
+	<-c.ended
+	return errTerminate
 }
 
 // copyMessage lists what a client may send while the server takes COPY data.
@@ -212,6 +226,9 @@ func (c *conn) over() bool {
 	}
 }
 
+// noTypes says that a text declares no types of parameters.
+var noTypes = []uint32{}
+
 // query is the simple protocol: one string of statements, decided as a whole before a byte of it is sent.
 func (c *conn) query(m wire.Message) error {
 	body, err := wire.ParseQuery(m.Body())
@@ -220,12 +237,17 @@ func (c *conn) query(m wire.Message) error {
 	}
 	now := time.Now()
 	text := string(body)
-	v := c.judge(text, now)
+	v := c.judge(text, noTypes, now)
 	if v.failure != nil {
 		return c.refuse(&v, text, nil, session.Query, "")
 	}
-	e := &execution{}
 	plans := v.decision.Plans
+	if len(plans) == 1 && plans[0].MaxRows > 0 && plans[0].Statement.MayWrite && !c.queue.InBlock() {
+		// It would be committed before its rows could be counted.
+		v.refuse("42501", "a change whose rows are limited must be sent in a transaction block, where it can be undone")
+		return c.refuse(&v, text, nil, session.Query, "")
+	}
+	e := &execution{}
 	if e.steps = e.one[:]; len(plans) > 1 {
 		e.steps = make([]step, len(plans))
 	}
@@ -236,6 +258,7 @@ func (c *conn) query(m wire.Message) error {
 	sent := m
 	if rewritten, ok := joinTexts(plans); ok {
 		sent = wire.AppendQuery(nil, rewritten)
+		e.rewritten = &rewriting{asked: text, sent: rewritten, plans: plans}
 	}
 	for i := range e.steps {
 		if err := c.record(&e.steps[i], &v, now, nil); err != nil {

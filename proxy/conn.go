@@ -33,6 +33,7 @@ type conn struct {
 	person      auth.Person
 	db          *database
 	searchPath  []string
+	tempSchema  string // where the session may have temporary tables; the client's goroutine owns it
 
 	queue *session.Queue[*execution]
 	trail trail
@@ -47,6 +48,7 @@ type conn struct {
 	cursors    *session.Names[*sql.Statement]
 	held       int // at least the bytes of statement text kept for names
 	purpose    string
+	stated     string // the purpose stated at the start, which RESET comes back to
 	pins       *record.SubjectHasher
 
 	// The server's goroutine owns these.
@@ -71,6 +73,7 @@ type conn struct {
 	// Both goroutines use these.
 	copyIn    atomic.Bool           // the server waits for COPY data
 	idleBatch atomic.Uint64         // batches that are over and left no transaction: their portals are gone
+	leaving   atomic.Bool           // the client took its leave: nothing more comes from it
 	farewell  atomic.Pointer[error] // why the session must end, for the server's goroutine to say
 	busy      sync.Mutex            // held while bytes go upstream, and while a cancel is delivered
 	fateMu    sync.Mutex

@@ -78,7 +78,8 @@ func (e *execution) step() *step {
 // prepared is a prepared statement of the session, by Parse or by SQL's PREPARE.
 type prepared struct {
 	text    string
-	sent    string // the text the server was given
+	types   []uint32 // that Parse declares for the parameters
+	sent    string   // the text the server was given
 	verdict verdict
 	fate    *session.Fate
 	// columns are the server's own description, checked against the plan of the epoch they were learnt in.

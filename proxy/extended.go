@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"shiguan/policy"
@@ -20,7 +21,11 @@ func (c *conn) parse(m wire.Message) error {
 	if c.tooManyNames(len(text)) {
 		return c.refuseNow("54000", "too many prepared statements in this session: close some", text, session.Parse, name)
 	}
-	v := c.judge(text, time.Now())
+	types := make([]uint32, p.ParamTypes.Len())
+	for i := range types {
+		types[i] = p.ParamTypes.At(i)
+	}
+	v := c.judge(text, types, time.Now())
 	if v.failure == nil && len(v.decision.Plans) > 1 {
 		v.failure = &wire.Error{Code: "42601", Message: "cannot insert multiple commands into a prepared statement"}
 		v.word = "failed"
@@ -28,7 +33,7 @@ func (c *conn) parse(m wire.Message) error {
 	if v.failure != nil {
 		return c.refuse(&v, text, nil, session.Parse, name)
 	}
-	st := &prepared{text: text, sent: text, verdict: v}
+	st := &prepared{text: text, types: types, sent: text, verdict: v}
 	var sent []byte = m
 	if plan := st.plan(); plan.Text != "" {
 		st.sent = plan.Text
@@ -149,7 +154,7 @@ func (c *conn) renew(st *prepared, name string) (ok bool, err error) {
 	if err == nil && st.verdict.holds(c.epoch(cat, now)) {
 		return true, nil
 	}
-	v := c.judge(st.text, now)
+	v := c.judge(st.text, st.types, now)
 	if v.failure == nil {
 		sent := st.text
 		if v.decision.Plans[0].Text != "" {
@@ -280,7 +285,7 @@ func (c *conn) renewPortal(po *portal, now time.Time) (ok bool, err error) {
 	if err == nil && po.verdict.holds(c.epoch(cat, now)) {
 		return true, nil
 	}
-	v := c.judge(po.of.text, now)
+	v := c.judge(po.of.text, po.of.types, now)
 	if v.failure == nil && !samePlan(&v.decision.Plans[0], po.plan) {
 		v.refuse("0A000", "the statement must be bound again: what it touches or who may see it has changed")
 	}
@@ -338,19 +343,20 @@ func (c *conn) defineSQL(fate *session.Fate, s *sql.Statement) {
 		c.cursors.Define(s.Name, s.Inner, fate, c.batch)
 	case sql.CloseCur:
 		c.closePortal(s.Name, fate)
+	case sql.Create:
+		for _, t := range s.Tables {
+			if strings.HasPrefix(t.Schema, "pg_temp") {
+				c.tempSchema = t.Schema // until the session ends, or DISCARD: it may hide tables of the same name
+			}
+		}
 	case sql.Discard:
-		c.statements.RemoveAll(fate, c.batch)
-		c.closePortal("", fate)
+		if s.Name == "all" || s.Name == "temp" {
+			c.tempSchema = ""
+		}
+		if s.Name == "all" {
+			c.statements.Clear()
+			c.portals.Clear()
+			c.cursors.Clear()
+		}
 	}
-}
-
-// closePortal forgets a cursor or portal, which share their names; "" is all of them.
-func (c *conn) closePortal(name string, fate *session.Fate) {
-	if name == "" {
-		c.cursors.RemoveAll(fate, c.batch)
-		c.portals.RemoveAll(fate, c.batch)
-		return
-	}
-	c.cursors.Remove(name, fate, c.batch)
-	c.portals.Remove(name, fate, c.batch)
 }

@@ -41,8 +41,8 @@ type epoch struct {
 	minute    int64 // conditions may look at the clock; rules are written in hours
 }
 
-// judge decides about a text.
-func (c *conn) judge(text string, now time.Time) verdict {
+// judge decides about a text; types are those that its Parse declares for its parameters.
+func (c *conn) judge(text string, types []uint32, now time.Time) verdict {
 	cat, err := c.db.current(c.ctx)
 	if err != nil {
 		c.log.Error("catalogue is not available, statement refused", "database", c.db.Name, "err", err)
@@ -50,7 +50,7 @@ func (c *conn) judge(text string, now time.Time) verdict {
 			Message: "the proxy cannot read the catalogue of this database", Hint: "Try again; if it lasts, ask the system administrator."}}
 	}
 	v := verdict{epoch: c.epoch(cat, now)}
-	env := c.env()
+	env := c.env(types)
 	a, err := c.db.analyse(text, cat, env)
 	if err != nil {
 		return v.unresolved(text, err)
@@ -105,7 +105,7 @@ func (v verdict) unresolved(text string, err error) verdict {
 	}
 	if e.Syntax {
 		v.word = record.DecisionFailed
-		v.failure = &wire.Error{Code: "42601", Message: e.Reason}
+		v.failure = &wire.Error{Code: "42601", Message: e.Told}
 		if e.Position >= 0 && e.Position <= len(text) {
 			v.failure.Position = utf8.RuneCountInString(text[:e.Position]) + 1
 		}
@@ -120,13 +120,11 @@ func (v verdict) unresolved(text string, err error) verdict {
 // checkShape refuses what the proxy could not carry out to the letter.
 func (c *conn) checkShape(v *verdict) {
 	plans := v.decision.Plans
-	if v.byName && len(plans) > 1 && slices.ContainsFunc(plans, func(p policy.Plan) bool { return defines(p.Statement.Verb) }) {
-		v.refuse("42501", "a string must not both define a statement or cursor and use one: send them one by one")
-		return
-	}
 	for i := range plans {
 		p := &plans[i]
 		switch {
+		case (p.Statement.Verb == sql.Prepare || p.Statement.Verb == sql.Declare) && c.tooManyNames(len(p.Statement.Text)):
+			v.refuse("54000", "too many prepared statements or cursors in this session: close some")
 		case p.MaxRows > 0 && len(plans) > 1:
 			v.refuse("42501", "a statement with a row limit must be sent alone, not in a string of several")
 		case p.Statement.Verb == sql.Execute && slices.ContainsFunc(p.Pinned, func(s policy.PinnedSubject) bool { return s.Param > 0 }):
@@ -141,19 +139,10 @@ func (c *conn) checkShape(v *verdict) {
 	}
 }
 
-// defines lists the statements that give or take names.
-func defines(verb sql.Verb) bool {
-	switch verb {
-	case sql.Prepare, sql.Deallocate, sql.Declare, sql.CloseCur, sql.Discard:
-		return true
-	}
-	return false
-}
-
 // env is what of the session's state changes the meaning of names.
-func (c *conn) env() sql.Env {
+func (c *conn) env(types []uint32) sql.Env {
 	return sql.Env{
-		SearchPath: c.searchPath, Role: c.person.Role,
+		SearchPath: c.searchPath, TempSchema: c.tempSchema, Role: c.person.Role, ParamTypes: types,
 		Prepared: func(name string) *sql.Statement {
 			if c.settle(c.statements.Unsettled(name, c.batch)) != nil {
 				return nil
@@ -186,13 +175,13 @@ func (c *conn) notePurpose(a *sql.Analysis) {
 	for i := range a.Statements {
 		switch s := &a.Statements[i]; {
 		case s.Setting == nil || s.Verb != sql.Set:
-			if s.Verb == sql.Discard && s.Name == "" {
-				c.purpose = ""
+			if s.Verb == sql.Discard && s.Name == "all" {
+				c.purpose = c.stated
 			}
-		case s.Setting.Name == purposeSetting:
+		case s.Setting.Name == purposeSetting && !s.Setting.Reset:
 			c.purpose = s.Setting.Value
-		case s.Setting.Reset && (s.Setting.Name == "" || s.Setting.Name == "all"):
-			c.purpose = ""
+		case s.Setting.Reset && (s.Setting.Name == purposeSetting || s.Setting.Name == "" || s.Setting.Name == "all"):
+			c.purpose = c.stated
 		}
 	}
 }

@@ -143,7 +143,7 @@ func (s *Server) openSession(nc net.Conn, reader *wire.Reader, person auth.Perso
 		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "53300", Message: "sorry, too many clients already"})
 	}
 	c := &conn{
-		srv: s, client: nc, fromClient: reader, person: person, db: db, purpose: asked.purpose,
+		srv: s, client: nc, fromClient: reader, person: person, db: db, purpose: asked.purpose, stated: asked.purpose,
 		address: nc.RemoteAddr().String(), application: asked.application,
 		statements: session.NewNames[*prepared](), portals: session.NewNames[*portal](), cursors: session.NewNames[*sql.Statement](),
 		hasher: s.opt.SubjectKey.Hasher(), pins: s.opt.SubjectKey.Hasher(), ended: make(chan struct{}),

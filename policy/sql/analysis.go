@@ -192,6 +192,7 @@ type Error struct {
 	Position int    // byte offset into the text where known, else -1
 	// Syntax says that the text does not parse at all. Nothing can come of such a statement but an error.
 	Syntax bool
+	Told   string // the parser's own message, which quotes the text, for the client alone
 
 	internal string // what a recovered panic said; for tests and operators, never for a client
 }

@@ -55,10 +55,10 @@ func parse(text string, major int) (*pg_query.ParseResult, *Error) {
 	if !errors.As(perr, &pe) {
 		return nil, &Error{Reason: "the statement is nested too deeply to be read", Position: -1}
 	}
-	// The parser's message quotes the text, so only the place is told. What does not parse here can come to nothing on the
+	// The parser's message quotes the text: it is for the client, whose text it is, and for nobody else. What does not parse here can come to nothing on the
 	// server only if both speak the same grammar: a newer server knows more, an older one may take a word for a name.
 	same := major == parserMajor || major < parserMajor && l.skew == "" && !l.junk
-	return nil, &Error{Reason: "syntax error", Position: byteOffset(text, pe.Cursorpos), Syntax: same}
+	return nil, &Error{Reason: "syntax error", Told: pe.Message, Position: byteOffset(text, pe.Cursorpos), Syntax: same}
 }
 
 // byteOffset turns the parser's 1-based character position into a byte offset.
