@@ -8,7 +8,8 @@
 //     without them ([CheckInclusion], [CheckConsistency]);
 //   - signed-note: [ParseNote], verifier keys, log keys;
 //   - tlog-checkpoint: [Checkpoint];
-//   - tlog-cosignature: Ed25519 cosignature/v1, key type 0x04 ([CosignatureSigner], [CosignatureVerifier]);
+//   - tlog-cosignature: Ed25519 cosignature/v1, key type 0x04, and ML-DSA-44, key type 0x06 ([CosignatureSigner],
+//     [CosignatureVerifier]); a log signs with ML-DSA-44 in the same way ([NewMLDSALogSigner]), beside its Ed25519 key;
 //   - tlog-policy: which logs and witnesses are trusted and how many must have signed ([Policy]);
 //   - tlog-proof: [Proof].
 //
@@ -16,6 +17,6 @@
 // parser here is strict: what it accepts has exactly one spelling, and marshalling the result gives the same bytes back. A
 // policy is the one exception, because people write it: comments and spacing are free, and [Policy.Text] keeps them.
 //
-// It depends on nothing but the standard library and the two interfaces of golang.org/x/mod/sumdb/note, because the offline
-// verifier depends on it.
+// It depends on nothing but the standard library, the two interfaces of golang.org/x/mod/sumdb/note and filippo.io/mldsa, because
+// the offline verifier depends on it.
 package tiles

@@ -80,6 +80,8 @@ func FuzzVKey(f *testing.F) {
 	_, vkey := must2(tiles.GenerateWitnessKey("w"))
 	f.Add(vkey)
 	f.Add("example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k")
+	_, pq := must2(tiles.GenerateMLDSAKey("w"))
+	f.Add(pq)
 	f.Fuzz(func(t *testing.T, text string) {
 		k, err := tiles.ParseVKey(text)
 		if err != nil {

@@ -12,7 +12,7 @@ const (
 	quorumNone = "none"
 )
 
-// PolicyLog is a log that a policy trusts. Name is its origin.
+// PolicyLog is one key of a log that a policy trusts. Name is its origin.
 type PolicyLog struct {
 	Name     string
 	VKey     string
@@ -20,7 +20,7 @@ type PolicyLog struct {
 	Verifier *LogVerifier
 }
 
-// PolicyWitness is a witness of a policy. Name is what the policy calls it; its key has a name of its own.
+// PolicyWitness is one key of a witness of a policy. Name is what the policy calls it; its key has a name of its own.
 type PolicyWitness struct {
 	Name     string
 	VKey     string
@@ -58,7 +58,10 @@ func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e
 func (e *LineError) Unwrap() error { return e.Err }
 
 // ParsePolicy parses a tlog-policy. Beyond the specification it wants at least one log to be named (a checkpoint of an unnamed
-// log proves nothing here) and no key to stand for a log and a witness at once.
+// log proves nothing here), no key to stand for a log and a witness at once, and no witness with two keys to count twice.
+//
+// A log or witness with an Ed25519 and an ML-DSA-44 key has a line for each. Of a log's lines one suffices, as the specification
+// has it, so a policy demands ML-DSA-44 by naming that key alone; of a witness' lines the groups say what is enough.
 func ParsePolicy(text []byte) (*Policy, error) {
 	if len(text) > maxPolicy {
 		return nil, fmt.Errorf("policy of %d bytes is too long", len(text))
@@ -178,7 +181,44 @@ func (b *policyBuilder) group(args []string) error {
 		}
 		b.member[m] = true
 	}
+	if g.k > 1 && g.k < len(members) {
+		if err := b.countsOnce(members); err != nil {
+			return fmt.Errorf("group %s: %w", name, err)
+		}
+	}
 	b.p.groups[name] = g
+	return nil
+}
+
+// countsOnce refuses members among which one witness, known by the name of its keys, stands more than once: with two keys it
+// would be two of the k that a group wants. Where all or any must sign there is nothing to count.
+func (b *policyBuilder) countsOnce(members []string) error {
+	of := make(map[string]string) // witness key name to member
+	for _, m := range members {
+		for _, key := range b.keyNames(m) {
+			if other, ok := of[key]; ok && other != m {
+				return fmt.Errorf("%s and %s have keys of the same witness %s, which would count twice; put them into a group of their own", other, m, key)
+			}
+			of[key] = m
+		}
+	}
+	return nil
+}
+
+// keyNames are the names of the witness keys in a member, which is defined.
+func (b *policyBuilder) keyNames(member string) []string {
+	if g, ok := b.p.groups[member]; ok {
+		var names []string
+		for _, m := range g.members {
+			names = append(names, b.keyNames(m)...)
+		}
+		return names
+	}
+	for _, w := range b.p.Witnesses {
+		if w.Name == member {
+			return []string{w.Verifier.Name()}
+		}
+	}
 	return nil
 }
 
@@ -226,12 +266,12 @@ func (b *policyBuilder) unused(k VKey) error {
 	}
 	for _, l := range b.p.Logs {
 		if taken(l.Verifier.vkey) {
-			return fmt.Errorf("key %s+%08x is the key of log %s already", k.Name, k.ID, l.Name)
+			return fmt.Errorf("key %s is the key of log %s already", k.ref(), l.Name)
 		}
 	}
 	for _, w := range b.p.Witnesses {
 		if taken(w.Verifier.vkey) {
-			return fmt.Errorf("key %s+%08x is the key of witness %s already", k.Name, k.ID, w.Name)
+			return fmt.Errorf("key %s is the key of witness %s already", k.ref(), w.Name)
 		}
 	}
 	return nil
