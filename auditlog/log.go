@@ -22,12 +22,13 @@ import (
 // Options say which log to open and how. Dir, Origin, Signer and Recipients are
 // required.
 type Options struct {
-	Dir        string          // made if it does not exist
-	Origin     string          // the log's name in every checkpoint
-	Signer     note.Signer     // the log's key, named like Origin
-	Recipients []age.Recipient // who can read the records
-	Cosigner   Cosigner        // nil: nothing is ever witnessed or published
-	Quorum     *tiles.Policy   // what a published checkpoint must satisfy; nil: what Cosigner says is enough
+	Dir         string          // made if it does not exist
+	Origin      string          // the log's name in every checkpoint
+	Signer      note.Signer     // the log's key, named like Origin
+	MoreSigners []note.Signer   // more keys of the log, of other algorithms; each signs every head too
+	Recipients  []age.Recipient // who can read the records
+	Cosigner    Cosigner        // nil: nothing is ever witnessed or published
+	Quorum      *tiles.Policy   // what a published checkpoint must satisfy; nil: what Cosigner says is enough
 
 	Interval     time.Duration         // between heads; 0: one second
 	Heartbeat    time.Duration         // after so long without a record the log writes one itself; 0: never
@@ -51,12 +52,15 @@ func (o *Options) check() error {
 		return errors.New("the audit log has no origin: set the name it has in checkpoints")
 	case o.Signer == nil:
 		return errors.New("the audit log has no signing key: make one with shiguan key")
-	case o.Signer.Name() != o.Origin:
-		return fmt.Errorf("the audit log's key is named %s, its origin is %s: they must be equal", o.Signer.Name(), o.Origin)
 	case len(o.Recipients) == 0:
 		return errors.New("the audit log has no recipients, so nobody could ever read it: name at least one investigator's public key")
 	case o.SegmentBytes < 0 || o.Interval < 0 || o.Heartbeat < 0:
 		return errors.New("segment size, interval and heartbeat of the audit log must not be negative")
+	}
+	for _, s := range o.signers() {
+		if s.Name() != o.Origin {
+			return fmt.Errorf("the audit log's key is named %s, its origin is %s: they must be equal", s.Name(), o.Origin)
+		}
 	}
 	if o.SegmentBytes == 0 {
 		o.SegmentBytes = defaultSegmentBytes
@@ -75,6 +79,9 @@ func (o *Options) check() error {
 	}
 	return nil
 }
+
+// signers are all keys that sign a head, in the order of its signature lines.
+func (o *Options) signers() []note.Signer { return append([]note.Signer{o.Signer}, o.MoreSigners...) }
 
 // Log is an open log, to which this process alone appends. It is safe for
 // concurrent use.

@@ -109,7 +109,7 @@ func (l *Log) assemble(rec *recovered, head, published signedHead) {
 	l.writer.ages, l.writer.fail = l.ages, l.fail
 	l.writer.segment, l.writer.size, l.writer.offset = rec.segment, rec.size, rec.offset
 	l.writer.preparer = preparer{fs: l.fs, bytes: o.SegmentBytes, logger: o.Logger}
-	l.signer = &signer{fs: l.fs, origin: o.Origin, key: o.Signer, reader: l.reader, tiles: l.tiles,
+	l.signer = &signer{fs: l.fs, origin: o.Origin, keys: o.signers(), reader: l.reader, tiles: l.tiles,
 		durable: &l.writer.durable, logger: o.Logger, head: head}
 	if head.signed != nil {
 		l.signer.current.Store(&head)

@@ -17,7 +17,7 @@ import (
 type signer struct {
 	fs      fileSystem
 	origin  string
-	key     note.Signer
+	keys    []note.Signer // the first is the log's Ed25519 key
 	reader  *reader
 	tiles   *tileStore
 	builder *tiles.Builder
@@ -80,9 +80,9 @@ func (s *signer) step(ctx context.Context) (done bool, err error) {
 	if err := s.tiles.flush(); err != nil {
 		return false, err
 	}
-	// 4. The signature exists, in memory only. A crash takes it.
+	// 4. The signatures exist, in memory only. A crash takes them.
 	c := tiles.Checkpoint{Origin: s.origin, Size: n, Root: root}
-	signed, err := tiles.SignCheckpoint(c, s.key)
+	signed, err := tiles.SignCheckpoint(c, s.keys...)
 	if err != nil {
 		return false, err
 	}
