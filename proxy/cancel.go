@@ -28,8 +28,9 @@ func (s *Server) cancelRequest(r wire.CancelRequest) {
 // deliverCancel passes a cancel on while a statement is under way. Nothing new is sent to the server until the server has
 // taken it, or it might hit the next statement.
 func (c *conn) deliverCancel() bool {
-	c.busy.Lock()
-	defer c.busy.Unlock()
+	if c.lockBusy() {
+		defer c.busy.Unlock()
+	}
 	if c.queue.Idle() {
 		return false
 	}
@@ -51,3 +52,16 @@ func (c *conn) deliverCancel() bool {
 	nc.Read(make([]byte, 1)) // the server closes once it has signalled
 	return true
 }
+
+// lockBusy takes the lock, unless it is held for so long that the client's goroutine must be stuck in a write: then the
+// server is not reading, and what a cancel will hit is what keeps it from doing so.
+func (c *conn) lockBusy() bool {
+	for until := time.Now().Add(cancelPatience); !c.busy.TryLock(); time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			return false
+		}
+	}
+	return true
+}
+
+const cancelPatience = time.Second

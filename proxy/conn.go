@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"shiguan/auditlog/record"
-	"shiguan/policy/sql"
 	"shiguan/proxy/auth"
 	"shiguan/proxy/session"
 	"shiguan/proxy/wire"
@@ -45,7 +44,7 @@ type conn struct {
 	batch      uint64 // of messages, ended by Sync or Query
 	statements *session.Names[*prepared]
 	portals    *session.Names[*portal]
-	cursors    *session.Names[*sql.Statement]
+	cursors    *session.Names[cursor]
 	held       int // at least the bytes of statement text kept for names
 	purpose    string
 	stated     string // the purpose stated at the start, which RESET comes back to

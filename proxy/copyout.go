@@ -52,6 +52,12 @@ func (c *conn) copyRow(e *execution, m wire.Message) error {
 		return errDisagree
 	}
 	c.current = e
+	f := s.plan.Statement.Copy
+	s.copied++
+	if f != nil && f.Header && s.copied == 1 {
+		c.toClient.put(m, s.receipt)
+		return nil
+	}
 	if s.plan.MaxRows > 0 && c.countRow(e, s) {
 		return nil
 	}
@@ -60,14 +66,7 @@ func (c *conn) copyRow(e *execution, m wire.Message) error {
 		c.toClient.put(m, s.receipt)
 		return nil
 	}
-	f := s.plan.Statement.Copy
 	line := m.Body()
-	if f.Header && s.copied == 0 {
-		s.copied++
-		c.toClient.put(m, s.receipt)
-		return nil
-	}
-	s.copied++
 	split := splitText
 	if f.Format == "csv" {
 		split = splitCSV

@@ -144,6 +144,9 @@ func (c *conn) pinned(plan *policy.Plan, p *portal) []record.Subject {
 	return subjects
 }
 
+// joint stands between statements put together again. It begins a line: the text before may end in a comment.
+const joint = "\n;\n"
+
 // joinTexts puts a string of statements together again where one of them had to be rewritten.
 func joinTexts(plans []policy.Plan) (string, bool) {
 	if !slices.ContainsFunc(plans, func(p policy.Plan) bool { return p.Text != "" }) {
@@ -152,7 +155,7 @@ func joinTexts(plans []policy.Plan) (string, bool) {
 	var b strings.Builder
 	for i := range plans {
 		if i > 0 {
-			b.WriteString(";\n") // a line of its own: the text before may end in a comment
+			b.WriteString(joint)
 		}
 		if plans[i].Text != "" {
 			b.WriteString(plans[i].Text)

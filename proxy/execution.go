@@ -17,12 +17,14 @@ import (
 type execution struct {
 	fate    session.Fate // for Parse, Bind and Close
 	refused *wire.Error  // what the client gets instead of the server's error, which is certain to come
-	shape   *prepared    // Parse, Describe, Execute: whose columns RowDescription lists
+	columns *description // Describe, Execute: of the columns that the server sends
 	plan    *policy.Plan // Parse, Describe: the plan they belong to
 	formats wire.Formats // Describe of a portal, Execute: the format of each column the server sends
 	subject string       // Parse, Bind, Describe: the statement, in case it fails
 	filter  bool         // errors may carry values that the person may not see
 	ddl     bool
+
+	rewritten *rewriting // how the text that was sent differs from the client's, nil if it does not
 
 	steps  []step // the statements that run, in order; empty for Parse, Bind, Describe, Close, Sync
 	at     int    // which of steps the server is at
@@ -82,15 +84,14 @@ type prepared struct {
 	sent    string   // the text the server was given
 	verdict verdict
 	fate    *session.Fate
-	// columns are the server's own description, checked against the plan of the epoch they were learnt in.
-	columns atomic.Pointer[columns]
+	// columns is the server's own description, checked against the plan of the epoch it was learnt in.
+	columns   *description
+	rewritten *rewriting // nil when text was sent as it stands
 }
 
-// columns is a result's description as the server gave it.
-type columns struct {
-	plan   *policy.Plan
-	fields []column
-}
+// description is a result's columns as the server gave them, nil until then. The client's goroutine asks for it, the
+// server's goroutine fills it in.
+type description struct{ atomic.Pointer[[]column] }
 
 type column struct {
 	server sql.Column // where the server says the value comes from
@@ -98,11 +99,18 @@ type column struct {
 	format int16
 }
 
+// cursor is what DECLARE made.
+type cursor struct {
+	of    *sql.Statement
+	batch uint64
+}
+
 // portal is a bound statement.
 type portal struct {
 	name    string
 	of      *prepared
 	plan    *policy.Plan
+	columns *description
 	verdict verdict
 	bind    []byte       // copy of the Bind's body: the parameters stand in it
 	values  wire.Values  // views of bind

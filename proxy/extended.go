@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"shiguan/auditlog/record"
 	"shiguan/policy"
 	"shiguan/policy/sql"
 	"shiguan/proxy/session"
@@ -33,13 +35,14 @@ func (c *conn) parse(m wire.Message) error {
 	if v.failure != nil {
 		return c.refuse(&v, text, nil, session.Parse, name)
 	}
-	st := &prepared{text: text, types: types, sent: text, verdict: v}
+	st := &prepared{text: text, types: types, sent: text, verdict: v, columns: new(description)}
 	var sent []byte = m
 	if plan := st.plan(); plan.Text != "" {
 		st.sent = plan.Text
+		st.rewritten = &rewriting{asked: text, sent: plan.Text, plans: v.decision.Plans}
 		sent = wire.AppendParse(nil, name, plan.Text, p.ParamTypes)
 	}
-	e := &execution{subject: text, shape: st, plan: st.plan(), filter: st.plan().FilterErrors}
+	e := &execution{subject: text, plan: st.plan(), filter: st.plan().FilterErrors, rewritten: st.rewritten}
 	st.fate = &e.fate
 	if !c.push(session.Owed[*execution]{Expect: session.Parse, Exec: e}) {
 		return nil
@@ -48,7 +51,7 @@ func (c *conn) parse(m wire.Message) error {
 	c.held += len(text)
 	c.toServer.put(sent, c.trail.newest())
 	if needsColumns(st.plan()) {
-		c.askColumns(st, wire.KindStatement, name)
+		c.askColumns(st, st.columns, wire.KindStatement, name)
 	}
 	return nil
 }
@@ -56,16 +59,21 @@ func (c *conn) parse(m wire.Message) error {
 // maxHeld bounds the bytes of statement texts that a session may keep under names.
 const maxHeld = 64 << 20
 
-// tooManyNames reports that the session may not keep another text of this length.
+// tooManyNames reports that the session may not keep another text of this length under a name. Names that were removed
+// stay in the tables, and held only grows, until there is need to count what is really kept.
 func (c *conn) tooManyNames(length int) bool {
-	if c.statements.Len() >= c.srv.limits.Statements {
-		return true
+	full := func() bool {
+		return c.statements.Len() >= c.srv.limits.Statements || c.cursors.Len() >= c.srv.limits.Statements || c.held+length > maxHeld
 	}
-	if c.held+length > maxHeld { // held only ever grows: count what is really kept
-		c.held = 0
-		c.statements.Prune(func(st *prepared) bool { c.held += len(st.text); return true })
+	if !full() {
+		return false
 	}
-	return c.held+length > maxHeld
+	over := c.idleBatch.Load()
+	c.held = 0
+	c.statements.Prune(func(st *prepared) bool { c.held += len(st.text); return true })
+	// The cursors of transactions that are over go, and with them those WITH HOLD: a FETCH from one is then refused.
+	c.cursors.Prune(func(cu cursor) bool { c.held += len(cu.of.Text); return cu.batch >= over })
+	return full()
 }
 
 // tooManyPortals forgets the portals whose transaction is over and reports whether there is still no room.
@@ -88,12 +96,12 @@ func needsColumns(p *policy.Plan) bool {
 }
 
 // askColumns sends a Describe of our own; the client does not see its replies.
-func (c *conn) askColumns(st *prepared, kind byte, name string) {
+func (c *conn) askColumns(st *prepared, columns *description, kind byte, name string) {
 	expect := session.DescribeStatement
 	if kind == wire.KindPortal {
 		expect = session.DescribePortal
 	}
-	e := &execution{shape: st, plan: st.plan(), subject: st.text, filter: st.plan().FilterErrors}
+	e := &execution{columns: columns, plan: st.plan(), subject: st.text, filter: st.plan().FilterErrors}
 	if c.push(session.Owed[*execution]{Expect: expect, Exec: e, Own: true}) {
 		c.toServer.put(wire.AppendDescribe(nil, kind, name), c.trail.newest())
 	}
@@ -119,7 +127,7 @@ func (c *conn) bind(m wire.Message) error {
 	if c.tooManyPortals() {
 		return c.refuseNow("54000", "too many portals in this session: close some", st.text, session.Parse, refusedName)
 	}
-	po := &portal{name: name, of: st, plan: st.plan(), verdict: st.verdict, batch: c.batch}
+	po := &portal{name: name, of: st, plan: st.plan(), columns: st.columns, verdict: st.verdict, batch: c.batch}
 	po.bind = slices.Clone(m.Body())
 	if b, err = wire.ParseBind(po.bind); err != nil {
 		return err
@@ -128,7 +136,8 @@ func (c *conn) bind(m wire.Message) error {
 	var sent []byte = m
 	if hidden := hiddenOutputs(po.plan); hidden > 0 && b.ResultFormats.Len() > 1 {
 		if b.ResultFormats.Len() != len(po.plan.Outputs)-hidden {
-			return &wire.ProtocolError{Code: "08P01", Message: "bind message has result formats that do not fit the query's columns"}
+			return c.fail("08P01", fmt.Sprintf("bind message has %d result formats but query has %d columns",
+				b.ResultFormats.Len(), len(po.plan.Outputs)-hidden), st.text)
 		}
 		formats := slices.Clone(b.ResultFormats)
 		for range hidden {
@@ -137,10 +146,11 @@ func (c *conn) bind(m wire.Message) error {
 		b.ResultFormats, po.formats = formats, formats
 		sent = wire.AppendBind(nil, b)
 	}
-	e := &execution{subject: st.text, portal: po, filter: po.plan.FilterErrors}
+	e := &execution{subject: st.text, portal: po, filter: po.plan.FilterErrors, rewritten: st.rewritten}
 	if !c.push(session.Owed[*execution]{Expect: session.Bind, Exec: e}) {
 		return nil
 	}
+	c.cursors.Remove(name, &e.fate, c.batch) // FETCH would take its rows from this portal
 	c.portals.Define(name, po, &e.fate, c.batch)
 	c.toServer.put(sent, c.trail.newest())
 	return nil
@@ -169,11 +179,11 @@ func (c *conn) renew(st *prepared, name string) (ok bool, err error) {
 	}
 	changed := v.epoch.catalogue != st.verdict.epoch.catalogue
 	st.verdict = v
-	if cols := st.columns.Load(); cols != nil && !changed {
-		st.columns.CompareAndSwap(cols, &columns{plan: st.plan(), fields: cols.fields})
-	} else if needsColumns(st.plan()) {
-		st.columns.Store(nil)
-		c.askColumns(st, wire.KindStatement, name)
+	if changed { // what is under way keeps the description it began with
+		st.columns = new(description)
+	}
+	if st.columns.Load() == nil && needsColumns(st.plan()) {
+		c.askColumns(st, st.columns, wire.KindStatement, name)
 	}
 	return true, nil
 }
@@ -187,13 +197,20 @@ func hiddenOutputs(p *policy.Plan) (n int) {
 	return n
 }
 
-// unknown makes the server say what it would say to a name that means nothing.
+// unknown says what the server would say to a name that means nothing.
 func (c *conn) unknown(what, name, code string) error {
 	message := what + " \"" + name + "\" does not exist"
 	if name == "" && code == "26000" {
 		message = "unnamed prepared statement does not exist"
 	}
-	return c.sendRefused(&execution{refused: &wire.Error{Code: code, Message: message}}, session.Parse, refusedName)
+	return c.fail(code, message, "")
+}
+
+// fail answers a message of the extended protocol with an error that the server would have made.
+func (c *conn) fail(code, message, text string) error {
+	v := verdict{purpose: c.purpose, word: record.DecisionFailed, failure: &wire.Error{Code: code, Message: message}}
+	v.decision.Reason = message
+	return c.refuse(&v, text, nil, session.Parse, refusedName)
 }
 
 // refuseNow refuses for a reason that is not the policy's.
@@ -221,7 +238,7 @@ func (c *conn) describe(m wire.Message) error {
 		if !ok {
 			return c.unknown("prepared statement", name, "26000")
 		}
-		e.shape, e.plan = st, st.plan()
+		e.columns, e.plan, e.subject, e.rewritten = st.columns, st.plan(), st.text, st.rewritten
 	} else {
 		po, ok, err := c.findPortal(name)
 		if err != nil {
@@ -231,9 +248,10 @@ func (c *conn) describe(m wire.Message) error {
 			return c.unknown("portal", name, "34000")
 		}
 		po.asked = true
-		expect, e.shape, e.plan, e.formats, e.portal = session.DescribePortal, po.of, po.plan, po.formats, po
+		expect, e.columns, e.plan, e.formats, e.portal = session.DescribePortal, po.columns, po.plan, po.formats, po
+		e.subject, e.rewritten = po.of.text, po.of.rewritten
 	}
-	e.subject, e.filter = e.shape.text, e.plan.FilterErrors
+	e.filter = e.plan.FilterErrors
 	if c.push(session.Owed[*execution]{Expect: expect, Exec: e}) {
 		c.toServer.put(m, c.trail.newest())
 	}
@@ -265,11 +283,11 @@ func (c *conn) execute(m wire.Message) error {
 	if ok, err := c.renewPortal(po, now); !ok || err != nil {
 		return err
 	}
-	if len(po.plan.Outputs) > 0 && po.of.columns.Load() == nil && !po.asked && po.plan.Statement.Copy == nil {
-		c.askColumns(po.of, wire.KindPortal, po.name)
+	if len(po.plan.Outputs) > 0 && po.columns.Load() == nil && !po.asked && po.plan.Statement.Copy == nil {
+		c.askColumns(po.of, po.columns, wire.KindPortal, po.name)
 		po.asked = true
 	}
-	e := &execution{portal: po, shape: po.of, formats: po.formats}
+	e := &execution{portal: po, columns: po.columns, formats: po.formats, rewritten: po.of.rewritten}
 	e.steps = append(e.one[:0], step{plan: po.plan})
 	c.defineSQL(&e.steps[0].fate, po.plan.Statement)
 	if err := c.record(&e.steps[0], &po.verdict, now, po); err != nil {
@@ -318,6 +336,7 @@ func (c *conn) close(m wire.Message) error {
 	if t.Kind == wire.KindStatement {
 		c.statements.Remove(name, &e.fate, c.batch)
 	} else {
+		c.cursors.Remove(name, &e.fate, c.batch)
 		c.portals.Remove(name, &e.fate, c.batch)
 	}
 	c.toServer.put(m, c.trail.newest())
@@ -332,6 +351,7 @@ func (c *conn) defineSQL(fate *session.Fate, s *sql.Statement) {
 		st := &prepared{text: s.Text, sent: s.Text, fate: fate}
 		st.verdict.analysis = &sql.Analysis{Statements: []sql.Statement{*s}}
 		c.statements.Define(s.Name, st, fate, c.batch)
+		c.held += len(s.Text)
 	case sql.Deallocate:
 		if s.Name == "" {
 			c.statements.RemoveAll(fate, c.batch)
@@ -340,7 +360,8 @@ func (c *conn) defineSQL(fate *session.Fate, s *sql.Statement) {
 		}
 	case sql.Declare:
 		c.portals.Remove(s.Name, fate, c.batch)
-		c.cursors.Define(s.Name, s.Inner, fate, c.batch)
+		c.cursors.Define(s.Name, cursor{s.Inner, c.batch}, fate, c.batch)
+		c.held += len(s.Text)
 	case sql.CloseCur:
 		c.closePortal(s.Name, fate)
 	case sql.Create:
@@ -354,9 +375,19 @@ func (c *conn) defineSQL(fate *session.Fate, s *sql.Statement) {
 			c.tempSchema = ""
 		}
 		if s.Name == "all" {
-			c.statements.Clear()
-			c.portals.Clear()
-			c.cursors.Clear()
+			c.statements.RemoveAll(fate, c.batch)
+			c.closePortal("", fate)
 		}
 	}
+}
+
+// closePortal forgets a cursor or portal, which share their names; "" is all of them.
+func (c *conn) closePortal(name string, fate *session.Fate) {
+	if name == "" {
+		c.cursors.RemoveAll(fate, c.batch)
+		c.portals.RemoveAll(fate, c.batch)
+		return
+	}
+	c.cursors.Remove(name, fate, c.batch)
+	c.portals.Remove(name, fate, c.batch)
 }

@@ -160,8 +160,8 @@ func (c *conn) env(types []uint32) sql.Env {
 			if c.settle(c.cursors.Unsettled(name, c.batch)) != nil {
 				return nil
 			}
-			s, _ := c.cursors.Find(name)
-			return s
+			cu, _ := c.cursors.Find(name)
+			return cu.of
 		},
 	}
 }

@@ -52,9 +52,9 @@ func (c *conn) rowDescription(a session.Answer[*execution], m wire.Message) erro
 		return err
 	}
 	if s != nil {
-		s.result = newResult(plan, cols.fields, nil)
-	} else {
-		e.shape.columns.Store(cols)
+		s.result = newResult(plan, cols, nil)
+	} else if e.columns != nil {
+		e.columns.Store(&cols)
 	}
 	if a.Owed.Own {
 		return nil
@@ -80,18 +80,18 @@ func (c *conn) rowDescription(a session.Answer[*execution], m wire.Message) erro
 
 // checkColumns compares what the server reports with what the analysis foresaw, column by column. Two instruments
 // that disagree about where a value comes from mean that nothing is released.
-func checkColumns(plan *policy.Plan, fields wire.Fields) (*columns, error) {
+func checkColumns(plan *policy.Plan, fields wire.Fields) ([]column, error) {
 	if !plan.AnyOutputs && fields.Len() != len(plan.Outputs) {
 		return nil, errDisagree
 	}
-	cols := &columns{plan: plan, fields: make([]column, 0, fields.Len())}
+	cols := make([]column, 0, fields.Len())
 	for i := 0; ; i++ {
 		f, ok := fields.Next()
 		if !ok {
 			return cols, nil
 		}
-		cols.fields = append(cols.fields, column{server: sql.Column{Table: f.TableOID, Att: f.Att}, typ: f.TypeOID, format: f.Format})
-		if !plan.AnyOutputs && plan.Outputs[i].Server != cols.fields[i].server {
+		cols = append(cols, column{server: sql.Column{Table: f.TableOID, Att: f.Att}, typ: f.TypeOID, format: f.Format})
+		if !plan.AnyOutputs && plan.Outputs[i].Server != cols[i].server {
 			return nil, errDisagree
 		}
 	}
@@ -194,10 +194,10 @@ func (s *step) note(subject record.Subject) {
 
 // resultOf prepares the release of an Execute's rows, whose description came earlier.
 func (c *conn) resultOf(e *execution, s *step) error {
-	if e.shape == nil {
+	if e.columns == nil {
 		return errDisagree
 	}
-	cols := e.shape.columns.Load()
+	cols := e.columns.Load()
 	if cols == nil {
 		if !s.plan.AnyOutputs {
 			return errDisagree
@@ -205,10 +205,10 @@ func (c *conn) resultOf(e *execution, s *step) error {
 		s.result = &result{plain: true}
 		return nil
 	}
-	if !s.plan.AnyOutputs && !slices.EqualFunc(cols.fields, s.plan.Outputs, func(f column, o policy.OutputPlan) bool { return f.server == o.Server }) {
+	if !s.plan.AnyOutputs && !slices.EqualFunc(*cols, s.plan.Outputs, func(f column, o policy.OutputPlan) bool { return f.server == o.Server }) {
 		return errDisagree // described under another plan
 	}
-	s.result = newResult(s.plan, cols.fields, nonNil(e.formats))
+	s.result = newResult(s.plan, *cols, nonNil(e.formats))
 	return nil
 }
 

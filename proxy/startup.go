@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"shiguan/auditlog/record"
-	"shiguan/policy/sql"
 	"shiguan/proxy/auth"
 	"shiguan/proxy/session"
 	"shiguan/proxy/wire"
@@ -145,7 +144,7 @@ func (s *Server) openSession(nc net.Conn, reader *wire.Reader, person auth.Perso
 	c := &conn{
 		srv: s, client: nc, fromClient: reader, person: person, db: db, purpose: asked.purpose, stated: asked.purpose,
 		address: nc.RemoteAddr().String(), application: asked.application,
-		statements: session.NewNames[*prepared](), portals: session.NewNames[*portal](), cursors: session.NewNames[*sql.Statement](),
+		statements: session.NewNames[*prepared](), portals: session.NewNames[*portal](), cursors: session.NewNames[cursor](),
 		hasher: s.opt.SubjectKey.Hasher(), pins: s.opt.SubjectKey.Hasher(), ended: make(chan struct{}),
 	}
 	c.fateSet.L = &c.fateMu
