@@ -2,7 +2,6 @@ package record
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -73,12 +72,7 @@ func ParseLeaf(b []byte) (Leaf, error) {
 func (l Leaf) When() time.Time { return time.UnixMilli(l.Time).UTC() }
 
 // Commit returns HMAC-SHA256(opening, payload), the leaf's commitment.
-func Commit(opening [32]byte, payload []byte) (c [32]byte) {
-	mac := hmac.New(sha256.New, opening[:])
-	mac.Write(payload)
-	mac.Sum(c[:0])
-	return c
-}
+func Commit(opening [32]byte, payload []byte) [32]byte { return HMAC(&opening, payload) }
 
 // ErrCommitment says that a payload and opening are not the ones that a leaf
 // commits to.

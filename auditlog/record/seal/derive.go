@@ -1,11 +1,9 @@
 package seal
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
-	"hash"
-	"sync"
+
+	"shiguan/auditlog/record"
 )
 
 // nonceSize is the length of a record's number within its period, which stands
@@ -22,36 +20,14 @@ const (
 	deriveOpening = 0x02
 )
 
-// deriver computes HMAC-SHA256(period key, what ‖ nonce) for many goroutines
-// without hashing the key again each time.
-type deriver struct {
-	pool sync.Pool // of *keyed
-}
-
-type keyed struct {
-	mac hash.Hash
-	msg [1 + nonceSize]byte
-}
-
-func newDeriver(key [32]byte) *deriver {
-	return &deriver{pool: sync.Pool{New: func() any {
-		return &keyed{mac: hmac.New(sha256.New, key[:])}
-	}}}
-}
-
-// derive returns the AES key and the opening of the record with this nonce.
-func (d *deriver) derive(nonce uint64) (key, opening [32]byte) {
-	k := d.pool.Get().(*keyed)
-	defer d.pool.Put(k)
-	binary.BigEndian.PutUint64(k.msg[1:], nonce)
-	k.sum(deriveKey, &key)
-	k.sum(deriveOpening, &opening)
+// derive returns the AES key and the opening of the record with this nonce:
+// HMAC-SHA256(period key, what ‖ nonce).
+func derive(period *[32]byte, nonce uint64) (key, opening [32]byte) {
+	var msg [1 + nonceSize]byte
+	binary.BigEndian.PutUint64(msg[1:], nonce)
+	msg[0] = deriveKey
+	key = record.HMAC(period, msg[:])
+	msg[0] = deriveOpening
+	opening = record.HMAC(period, msg[:])
 	return key, opening
-}
-
-func (k *keyed) sum(what byte, out *[32]byte) {
-	k.msg[0] = what
-	k.mac.Reset()
-	k.mac.Write(k.msg[:])
-	k.mac.Sum(out[:0])
 }
