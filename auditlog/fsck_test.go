@@ -55,7 +55,7 @@ func TestFsckFindsEveryChangedByte(t *testing.T) {
 		if strings.HasPrefix(name, segmentDir) {
 			written = len(b) // behind the last record too
 		}
-		for i := 0; i < written; i += 1 + written/100 {
+		for i := 0; i < written; i += 1 + written/40 {
 			tried++
 			mustEdit(t, m, name, flip(int64(i)))
 			r, err := k.fsck(t, m)
@@ -71,21 +71,21 @@ func TestFsckFindsEveryChangedByte(t *testing.T) {
 			mustEdit(t, m, name, flip(int64(i)))
 		}
 	}
-	if tried < 900 {
+	if tried < 400 {
 		t.Errorf("only %d bytes were tried", tried)
 	}
 }
 
 func TestFsckFindsMissingAndCutFiles(t *testing.T) {
 	k := newTestKeys(t)
-	base, _ := memLog(t, k, 600, 0)
+	base, _ := memLog(t, k, 299, 0)
 	l, err := reopen(t, k, base)
 	if err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, l)
 	names := base.list("")
-	if len(names) < 20 {
+	if len(names) < 15 {
 		t.Fatalf("%d files", len(names))
 	}
 	for name := range names {
@@ -96,7 +96,7 @@ func TestFsckFindsMissingAndCutFiles(t *testing.T) {
 			"missing": func(m *memFS) error { return m.remove(name) },
 			"cut":     func(m *memFS) error { return m.edit(name, func(b []byte) []byte { return b[:len(b)/3] }) },
 		} {
-			if what == "missing" && (name == checkpointFile || strings.HasSuffix(name, ".p/89")) {
+			if what == "missing" && (name == checkpointFile || strings.HasSuffix(name, ".p/44")) {
 				continue // a legal log: nothing was published; partial of a size that was not
 			}
 			m := base.crashed(kept, nil)
