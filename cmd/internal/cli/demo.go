@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +43,9 @@ With --tour it walks through the main job instead, verifies every step, and exit
 }
 
 func runDemo(ctx context.Context, out io.Writer, o demo.Options, walk, stay bool) (err error) {
+	// A terminal that is closed ends the city as Ctrl-C does.
+	ctx, unhook := signal.NotifyContext(ctx, syscall.SIGHUP)
+	defer unhook()
 	city, err := demo.Start(ctx, o)
 	if err != nil {
 		return err

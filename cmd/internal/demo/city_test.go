@@ -244,6 +244,7 @@ func TestCity(t *testing.T) {
 			t.Errorf("%v\n%s", err, out.String())
 		}
 	})
+	t.Run("every configuration passes check", c.checkConfigs)
 	t.Run("what the page says works as printed", c.checkPage)
 	t.Run("what the README says works as written", c.checkReadme)
 	t.Run("what is killed stays dead until it is restarted", c.checkRestart)
@@ -318,6 +319,19 @@ func (c *city) checkPage(t *testing.T) {
 	}
 	if after := c.manifest().PIDs["witness-data-bureau"]; after == m.PIDs["witness-data-bureau"] {
 		t.Error("the page's last line did not bring a new witness up")
+	}
+}
+
+func (c *city) checkConfigs(t *testing.T) {
+	configs, err := filepath.Glob(filepath.Join(c.dir, "witness-*.yaml"))
+	if err != nil || len(configs) != 3 {
+		t.Fatalf("witnesses' configurations: %v, %v", configs, err)
+	}
+	m := c.manifest()
+	for _, config := range append(configs, m.Config, m.ProxyConfig) {
+		if out, code := c.run("check", "--config", config); code != 0 {
+			t.Errorf("check %s: exit code %d\n%s", config, code, out)
+		}
 	}
 }
 

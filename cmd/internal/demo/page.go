@@ -38,6 +38,8 @@ func Page(m *Manifest, dir, exe string) []Try {
 				shiguan, config, shiguan, config, evidence, shiguan, quote(m.QuorumPolicy), evidence)},
 		{Shows: "Is the whole log as it was witnessed?",
 			Command: fmt.Sprintf("%s fsck --config %s", shiguan, config)},
+		{Shows: "Is everything in place? Configuration, keys, people, policy, database, witnesses.",
+			Command: fmt.Sprintf("%s check --config %s", shiguan, quote(m.ProxyConfig))},
 		{Shows: "What would policy say?", Refused: true,
 			Command: fmt.Sprintf("%s policy explain --config %s --as civil_clerk --purpose "+Purpose+" \"select phone from civil.citizens order by phone\"", shiguan, quote(m.ProxyConfig))},
 		{Shows: "Is the audit whole? What compliance scrapes.",
