@@ -82,6 +82,7 @@ type prepared struct {
 	text    string
 	types   []uint32 // that Parse declares for the parameters
 	sent    string   // the text the server was given
+	bySQL   bool     // by PREPARE: verdict holds its analysis only
 	verdict verdict
 	fate    *session.Fate
 	// columns is the server's own description, checked against the plan of the epoch it was learnt in.

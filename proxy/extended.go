@@ -121,6 +121,9 @@ func (c *conn) bind(m wire.Message) error {
 	if !ok {
 		return c.unknown("prepared statement", statement, "26000")
 	}
+	if st.bySQL {
+		return c.fail("0A000", executeIt, st.text)
+	}
 	if ok, err := c.renew(st, statement); !ok || err != nil {
 		return err
 	}
@@ -197,6 +200,10 @@ func hiddenOutputs(p *policy.Plan) (n int) {
 	return n
 }
 
+// executeIt is said where SQL's and the protocol's prepared statements would be mixed: of the former the proxy keeps what
+// EXECUTE needs and no more.
+const executeIt = "a statement that was prepared by PREPARE can be run by EXECUTE only"
+
 // unknown says what the server would say to a name that means nothing.
 func (c *conn) unknown(what, name, code string) error {
 	message := what + " \"" + name + "\" does not exist"
@@ -237,6 +244,9 @@ func (c *conn) describe(m wire.Message) error {
 		st, ok := c.statements.Find(name)
 		if !ok {
 			return c.unknown("prepared statement", name, "26000")
+		}
+		if st.bySQL {
+			return c.fail("0A000", executeIt, st.text)
 		}
 		e.columns, e.plan, e.subject, e.rewritten = st.columns, st.plan(), st.text, st.rewritten
 	} else {
@@ -348,7 +358,7 @@ func (c *conn) close(m wire.Message) error {
 func (c *conn) defineSQL(fate *session.Fate, s *sql.Statement) {
 	switch s.Verb {
 	case sql.Prepare:
-		st := &prepared{text: s.Text, sent: s.Text, fate: fate}
+		st := &prepared{text: s.Text, sent: s.Text, bySQL: true, fate: fate}
 		st.verdict.analysis = &sql.Analysis{Statements: []sql.Statement{*s}}
 		c.statements.Define(s.Name, st, fate, c.batch)
 		c.held += len(s.Text)
