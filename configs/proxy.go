@@ -73,7 +73,7 @@ type Role struct {
 // Limits keep one client from taking the proxy away from the others.
 type Limits struct {
 	Connections     int           `yaml:"connections"`     // logged in at the same time; more get 53300
-	Unauthenticated int           `yaml:"unauthenticated"` // not yet logged in at the same time
+	Unauthenticated int           `yaml:"unauthenticated"` // not yet logged in at the same time; one more turns the oldest out
 	LoginTimeout    time.Duration `yaml:"login_timeout"`   // from the first byte to a finished login
 	ConnectTimeout  time.Duration `yaml:"connect_timeout"` // to reach the database's server
 	MessageBytes    Size          `yaml:"message_bytes"`   // the largest statement or Bind; a longer one gets 54000
@@ -95,7 +95,7 @@ func defaultProxy() *Proxy {
 		Metrics:   Metrics{Listen: "127.0.0.1:9432"},
 		Log:       Log{Listen: "127.0.0.1:8432", CheckpointInterval: time.Second, SegmentSize: 64 << 20},
 		Witnesses: Witnesses{MaxLag: time.Minute, OnLag: OnLagWarn},
-		Limits: Limits{Connections: 5000, Unauthenticated: 512, LoginTimeout: 30 * time.Second,
+		Limits: Limits{Connections: 5000, Unauthenticated: 4096, LoginTimeout: 30 * time.Second,
 			ConnectTimeout: 10 * time.Second, MessageBytes: 16 << 20, Statements: 10000},
 	}
 }

@@ -13,16 +13,8 @@ import (
 // authenticate runs SCRAM-SHA-256. An unknown user is not told from a wrong password. Without reader and refusal the
 // client has left.
 func (s *Server) authenticate(nc net.Conn, asked *params) (person auth.Person, reader *wire.Reader, refusal *wire.Error) {
-	attempt, ok := s.attempt(nc)
-	if !ok {
-		s.metrics.login("limited")
-		return person, nil, &wire.Error{Code: "28000", Message: "too many failed logins from this address", Hint: "Wait a minute."}
-	}
 	result := "left"
-	defer func() {
-		attempt.End(result != "ok") // who breaks off has seen the salt
-		s.metrics.login(result)
-	}()
+	defer func() { s.metrics.login(result) }()
 	if _, err := nc.Write(wire.AppendAuthenticationSASL(nil, scramSHA256)); err != nil {
 		return person, nil, nil
 	}
@@ -33,11 +25,21 @@ func (s *Server) authenticate(nc net.Conn, asked *params) (person auth.Person, r
 		if err != nil || refusal != nil {
 			return person, nil, refusal
 		}
+		var attempt *auth.Attempt
+		if !first { // a proof, which is right or wrong: up to here nobody can have learnt anything about a password
+			if attempt, refusal = s.attempt(nc, asked.user); refusal != nil {
+				result = "limited"
+				return person, nil, refusal
+			}
+		}
 		reply, done, err := conversation.Step(data)
+		if attempt != nil {
+			attempt.End(err != nil)
+		}
 		if err != nil {
 			result = "failed"
 			var refused *auth.RefusedError
-			if errors.As(err, &refused) {
+			if errors.As(err, &refused) && !first {
 				asked.reason = refused.Reason
 			}
 			return person, nil, &wire.Error{Code: "28P01", Message: "password authentication failed for user \"" + asked.user + "\""}
@@ -56,13 +58,16 @@ func (s *Server) authenticate(nc net.Conn, asked *params) (person auth.Person, r
 	}
 }
 
-// attempt waits for its turn to try a password: an application that opens its whole pool at once queues here for
-// milliseconds, who guesses queues until he is turned away.
-func (s *Server) attempt(nc net.Conn) (*auth.Attempt, bool) {
+// attempt waits for its turn to try a password: who guesses queues until he is turned away. Only those who come from the
+// same address under the same name wait with him.
+func (s *Server) attempt(nc net.Conn, user string) (*auth.Attempt, *wire.Error) {
 	from, _ := netip.ParseAddrPort(nc.RemoteAddr().String())
 	for until := time.Now().Add(s.limits.LoginTimeout / 2); ; time.Sleep(10 * time.Millisecond) {
-		if a, ok := s.logins.Begin(from.Addr()); ok || time.Now().After(until) {
-			return a, ok
+		if a, ok := s.logins.BeginAs(from.Addr(), user); ok {
+			return a, nil
+		}
+		if time.Now().After(until) {
+			return nil, &wire.Error{Code: "28000", Message: "too many failed logins from this address", Hint: "Wait a minute."}
 		}
 	}
 }

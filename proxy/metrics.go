@@ -35,7 +35,7 @@ func newMetrics(s *Server, r prometheus.Registerer, version string) *metrics {
 		unrecorded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "shiguan_refusals_unrecorded_total", Help: "Refusals because the audit log could not be written (SQLSTATE 58030)."}),
 		turnedAway: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "shiguan_connections_turned_away_total", Help: "Connections closed because too many had not logged in yet."}),
+			Name: "shiguan_connections_turned_away_total", Help: "Connections closed before they logged in, because others wanted their place."}),
 	}
 	m.allowed = m.statements.WithLabelValues("allowed")
 	m.statements.WithLabelValues("refused")

@@ -41,7 +41,7 @@ type Database struct {
 // Limits bound what clients can cost. Zero values take the defaults of withDefaults.
 type Limits struct {
 	Connections     int           // sessions at once; the next one gets 53300
-	Unauthenticated int           // connections that have not logged in yet
+	Unauthenticated int           // connections that have not logged in yet; one more turns the oldest out
 	MessageBytes    int           // largest statement or Bind taken; a longer one gets 54000
 	LoginTimeout    time.Duration // from accept to ReadyForQuery
 	ConnectTimeout  time.Duration // to the server
@@ -53,7 +53,7 @@ func (l Limits) withDefaults() Limits {
 		l.Connections = 5000
 	}
 	if l.Unauthenticated == 0 {
-		l.Unauthenticated = 512
+		l.Unauthenticated = 4096
 	}
 	if l.MessageBytes == 0 {
 		l.MessageBytes = 16 << 20

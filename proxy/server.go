@@ -30,7 +30,7 @@ type Server struct {
 	lagging   atomic.Int32
 	refusing  atomic.Bool // the log is broken: nobody is served any more
 
-	greeting chan struct{} // a slot for each connection that has not logged in
+	lobby lobby // who has not logged in
 
 	mu       sync.Mutex
 	sessions map[*conn]struct{}
@@ -60,7 +60,7 @@ func New(o Options) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.greeting = make(chan struct{}, s.limits.Unauthenticated)
+	s.lobby.max = s.limits.Unauthenticated
 	s.setPeople(o.People)
 	for _, d := range o.Databases {
 		if s.databases[d.Name] != nil {
@@ -150,13 +150,11 @@ func (s *Server) accept(ctx context.Context, l net.Listener) error {
 			continue
 		}
 		wait = 0
-		select {
-		case s.greeting <- struct{}{}:
-			s.wg.Go(func() { s.greet(nc) })
-		default:
+		leave, turned := s.lobby.enter(nc)
+		if turned {
 			s.metrics.turnedAway.Inc()
-			nc.Close()
 		}
+		s.wg.Go(func() { s.greet(nc, leave) })
 	}
 }
 

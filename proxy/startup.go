@@ -17,11 +17,11 @@ import (
 )
 
 // greet takes a connection from its first byte to a session, or to a refusal.
-func (s *Server) greet(nc net.Conn) {
+func (s *Server) greet(nc net.Conn, leave func()) {
 	tune(nc)
 	nc.SetDeadline(time.Now().Add(s.limits.LoginTimeout))
 	c, refusal := s.login(nc)
-	<-s.greeting
+	leave()
 	if refusal != nil {
 		refusal.Severity = "FATAL"
 		s.metrics.fatal(refusal.Code)

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"hash/maphash"
 	"net/netip"
 	"sync"
 	"time"
@@ -20,10 +21,17 @@ type LimiterOptions struct {
 // Limiter bounds failed logins per source address: an IPv4 address, or the /64 network of an IPv6 address, since that is
 // what one machine has. Successful logins cost nothing. It is safe for concurrent use.
 type Limiter struct {
-	o LimiterOptions
+	o    LimiterOptions
+	seed maphash.Seed
 
 	mu      sync.Mutex
-	sources *simplelru.LRU[netip.Prefix, *source]
+	sources *simplelru.LRU[sourceKey, *source]
+}
+
+// sourceKey is what failures are counted by.
+type sourceKey struct {
+	network netip.Prefix
+	bucket  uint8 // of the user names
 }
 
 // source is what is known of one; the Limiter's mutex guards it.
@@ -46,11 +54,11 @@ func NewLimiter(o LimiterOptions) *Limiter {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	sources, err := simplelru.NewLRU[netip.Prefix, *source](o.Sources, nil)
+	sources, err := simplelru.NewLRU[sourceKey, *source](o.Sources, nil)
 	if err != nil {
 		panic(err) // only for a size below 1
 	}
-	return &Limiter{o: o, sources: sources}
+	return &Limiter{o: o, seed: maphash.MakeSeed(), sources: sources}
 }
 
 // Attempt is a login that was begun. Exactly one call of End ends it.
@@ -62,13 +70,23 @@ type Attempt struct {
 // Begin asks whether a login from an address may be tried. The invalid address stands for everything that has none, such
 // as Unix sockets.
 func (l *Limiter) Begin(from netip.Addr) (*Attempt, bool) {
+	return l.begin(sourceKey{network: networkOf(from)})
+}
+
+// BeginAs is Begin for sources that many people share, such as an application server: who guesses one user's password there
+// does not shut out the others. Names fall into 256 buckets, so that inventing names buys few guesses and no memory; which
+// fall together nobody can know, nor whether a name exists.
+func (l *Limiter) BeginAs(from netip.Addr, user string) (*Attempt, bool) {
+	return l.begin(sourceKey{networkOf(from), uint8(maphash.String(l.seed, user))})
+}
+
+func (l *Limiter) begin(key sourceKey) (*Attempt, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	network := networkOf(from)
-	s, ok := l.sources.Get(network)
+	s, ok := l.sources.Get(key)
 	if !ok {
 		s = &source{failures: rate.NewLimiter(rate.Every(l.o.Every), l.o.Burst)}
-		l.sources.Add(network, s)
+		l.sources.Add(key, s)
 	}
 	// Logins side by side must not buy more guesses than logins one after the other.
 	if s.failures.TokensAt(l.o.Now())-float64(s.pending) < 1 {

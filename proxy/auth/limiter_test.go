@@ -107,6 +107,39 @@ func TestLimiterSources(t *testing.T) {
 	}
 }
 
+// TestLimiterByUser: guesses at one user's password do not shut out the other users of the same machine.
+func TestLimiterByUser(t *testing.T) {
+	l, _ := newLimiter(3, 1000)
+	addr := netip.MustParseAddr("192.0.2.1")
+	let := func(user string) bool {
+		a, ok := l.BeginAs(addr, user)
+		if ok {
+			a.End(true)
+		}
+		return ok
+	}
+	for i := range 5 {
+		if let("ann") != (i < 3) {
+			t.Fatalf("guess %d", i)
+		}
+	}
+	free, guesses := 0, 0
+	for i := range 2000 {
+		user := fmt.Sprint("user ", i)
+		if let(user) {
+			if guesses++; i < 100 {
+				free++
+			}
+		}
+	}
+	if free < 90 {
+		t.Errorf("%d of 100 other users were let in", free)
+	}
+	if guesses > 3*256 {
+		t.Errorf("invented names bought %d guesses", guesses)
+	}
+}
+
 // TestLimiterForgets: memory is bounded, and who failed longest ago is forgotten first.
 func TestLimiterForgets(t *testing.T) {
 	l, _ := newLimiter(1, 100)
