@@ -1,9 +1,10 @@
 // Package witness is the server that another department runs to keep a log
 // honest: it co-signs a log's checkpoint only after checking that it extends
 // the last one it co-signed, and never forgets which one that was. It speaks
-// the C2SP tlog-witness protocol (v1.0.0) with Ed25519 cosignatures, learns
-// nothing but origins, sizes and hashes, and shares formats with the log
-// (auditlog/tiles) but not one line of the engine that it is there to distrust.
+// the C2SP tlog-witness protocol (v1.0.0) with Ed25519 cosignatures, and
+// ML-DSA-44 ones beside them if it has such a key, learns nothing but origins,
+// sizes and hashes, and shares formats with the log (auditlog/tiles) but not
+// one line of the engine that it is there to distrust.
 //
 // What it promises: a cosignature leaves only after the checkpoint it stands
 // under is durable in the state directory; between reading the last checkpoint

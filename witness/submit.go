@@ -14,7 +14,7 @@ type answer struct {
 	status int
 	result string
 	size   uint64 // with 409: the size that would have been right
-	lines  []byte // with 200: the cosignature
+	lines  []byte // with 200: the cosignatures, a line for each key
 	detail string // otherwise: for the log's operator
 }
 
@@ -109,7 +109,7 @@ func (w *Witness) cosignLocked(l *logState, r *request, logSignatures []tiles.Si
 	} else if behind > 0 {
 		now = l.signed
 	}
-	lines, err := w.signer.Cosign(r.note.Text, now)
+	lines, err := w.cosign(r.note.Text, now)
 	if err != nil {
 		w.logger.Error("signing failed", "origin", l.origin, "error", err)
 		return refuse(http.StatusInternalServerError, resultFailed, "the witness cannot sign")
@@ -127,4 +127,16 @@ func (w *Witness) cosignLocked(l *logState, r *request, logSignatures []tiles.Si
 	l.shown.Store(&checkpoint)
 	w.metrics.cosigned(l.origin, r.head.Size, now)
 	return answer{status: http.StatusOK, result: resultCosigned, lines: lines}
+}
+
+// cosign has every key of the witness say the same, at the same time.
+func (w *Witness) cosign(text []byte, at time.Time) (lines []byte, err error) {
+	for _, s := range w.signers {
+		line, err := s.Cosign(text, at)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, line...)
+	}
+	return lines, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,14 +18,16 @@ import (
 
 // Options configure a witness. Signer, Logs and StateDir are required.
 type Options struct {
-	Name       string                   // the witness's name; if set it MUST be that of the signer's key
-	Signer     *tiles.CosignatureSigner // the witness's key
-	Logs       []LogConfig              // the logs it co-signs; one with several keys stands here several times
-	StateDir   string                   // owned by this witness alone; created if missing
-	Limits     Limits
-	Logger     *slog.Logger
-	Registerer prometheus.Registerer
-	Clock      func() time.Time // time.Now if nil
+	Name   string                   // the witness's name; if set it MUST be that of the signer's key
+	Signer *tiles.CosignatureSigner // the witness's key
+	// MoreSigners are more keys of the witness, of other algorithms. Each co-signs whatever Signer does.
+	MoreSigners []*tiles.CosignatureSigner
+	Logs        []LogConfig // the logs it co-signs; one with several keys stands here several times
+	StateDir    string      // owned by this witness alone; created if missing
+	Limits      Limits
+	Logger      *slog.Logger
+	Registerer  prometheus.Registerer
+	Clock       func() time.Time // time.Now if nil
 }
 
 // LogConfig is one key of a log. Origin MUST be the name of the key.
@@ -32,8 +35,8 @@ type LogConfig struct{ Origin, VKey string }
 
 // Witness co-signs checkpoints. It is safe for concurrent use.
 type Witness struct {
-	signer   *tiles.CosignatureSigner
-	verifier *tiles.CosignatureVerifier
+	signers  []*tiles.CosignatureSigner
+	own      []note.Verifier // of signers
 	dir      *stateDir
 	logs     map[string]*logState // by origin hash; fixed after Open
 	callers  *callers
@@ -67,19 +70,20 @@ func Open(o Options) (*Witness, error) {
 	if o.Signer == nil {
 		return nil, errors.New("a witness needs a key: make one with `shiguan key`")
 	}
-	if o.Name != "" && o.Name != o.Signer.Name() {
-		return nil, fmt.Errorf("the witness is named %s and its key %s: use one name for both", o.Name, o.Signer.Name())
+	if o.Name == "" {
+		o.Name = o.Signer.Name()
 	}
-	verifier, err := tiles.NewCosignatureVerifier(o.Signer.VKey().String())
+	signers := append([]*tiles.CosignatureSigner{o.Signer}, o.MoreSigners...)
+	own, err := verifiersOf(o.Name, signers)
 	if err != nil {
-		return nil, fmt.Errorf("the witness's key: %w", err)
+		return nil, err
 	}
 	logs, err := configuredLogs(o.Logs)
 	if err != nil {
 		return nil, err
 	}
 	w := &Witness{
-		signer: o.Signer, verifier: verifier, logs: logs, limits: o.Limits.withDefaults(), logger: o.Logger, clock: o.Clock,
+		signers: signers, own: own, logs: logs, limits: o.Limits.withDefaults(), logger: o.Logger, clock: o.Clock,
 		failed: make(chan struct{}),
 	}
 	w.callers = newCallers(w.limits)
@@ -100,6 +104,28 @@ func Open(o Options) (*Witness, error) {
 		return nil, errors.Join(err, w.dir.close())
 	}
 	return w, nil
+}
+
+// verifiersOf returns the verifiers of a witness's keys, which must be different keys of one name: clients tell the lines that
+// they make apart by name and key.
+func verifiersOf(name string, signers []*tiles.CosignatureSigner) ([]note.Verifier, error) {
+	var own []note.Verifier
+	for _, s := range signers {
+		if s.Name() != name {
+			return nil, fmt.Errorf("the witness is named %s and its key %s: use one name for both", name, s.Name())
+		}
+		v, err := tiles.NewCosignatureVerifier(s.VKey().String())
+		if err != nil {
+			return nil, fmt.Errorf("the witness's key: %w", err)
+		}
+		for _, o := range own {
+			if o.KeyHash() == v.KeyHash() {
+				return nil, errors.New("the witness has the same key twice")
+			}
+		}
+		own = append(own, v)
+	}
+	return own, nil
 }
 
 func configuredLogs(configs []LogConfig) (map[string]*logState, error) {
@@ -140,7 +166,7 @@ func (w *Witness) restore() error {
 		if w.logs[id] == nil {
 			w.logs[id] = new(logState)
 		}
-		if err := w.logs[id].restore(id, signed, w.verifier); err != nil {
+		if err := w.logs[id].restore(id, signed, w.own); err != nil {
 			return damaged(path, err)
 		}
 	}
@@ -157,7 +183,7 @@ func (w *Witness) restore() error {
 
 // restore takes a checkpoint that decodeState has let pass. The checksum guards against accidents; the signatures against
 // a file that belongs to something else. Keys may have been replaced since, so one that is known suffices.
-func (l *logState) restore(id string, signed []byte, own *tiles.CosignatureVerifier) error {
+func (l *logState) restore(id string, signed []byte, own []note.Verifier) error {
 	n, err := tiles.ParseNote(signed)
 	if err != nil {
 		return err
@@ -169,15 +195,16 @@ func (l *logState) restore(id string, signed []byte, own *tiles.CosignatureVerif
 	if originHash(head.Origin) != id {
 		return fmt.Errorf("it holds a checkpoint of %s and is not named for that origin", head.Origin)
 	}
-	good, err := n.Verify(append([]note.Verifier{own}, l.keys...)...)
+	good, err := n.Verify(append(own[:len(own):len(own)], l.keys...)...)
 	if err != nil {
 		return fmt.Errorf("its signatures: %w", err)
 	}
 	for _, s := range good {
-		if s.Name == own.Name() && s.KeyID == own.KeyHash() {
-			if l.signed, err = tiles.CosignatureTime(s.Blob); err != nil {
-				return err
-			}
+		if !slices.ContainsFunc(own, func(v note.Verifier) bool { return s.Name == v.Name() && s.KeyID == v.KeyHash() }) {
+			continue
+		}
+		if l.signed, err = tiles.CosignatureTime(s.Blob); err != nil {
+			return err
 		}
 	}
 	l.origin, l.latest = head.Origin, head

@@ -3,6 +3,7 @@ package search_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"reflect"
 	"strings"
@@ -23,13 +24,16 @@ func TestErasedPeriodIsForgotten(t *testing.T) {
 	secret := b.add(record.Record{Kind: record.KindStatement, Session: "0000000000000001", Seq: 1, Person: "clerk",
 		Statement: "SELECT 'geheimnisvoll'", Tables: []string{"civil.citizens"}, Decision: record.DecisionAllowed,
 		Subjects: []record.Subject{person}})
+	for i := range 500 { // enough to be moved about in the file, and to leave traces if it can
+		b.statement(fmt.Sprintf("SELECT 'geheimnisvoll %d', %s", i, strings.Repeat("x", i)))
+	}
 	b.src.nextPeriod()
 	kept := b.add(record.Record{Kind: record.KindStatement, Session: "0000000000000001", Seq: 2, Person: "clerk",
 		Statement: "SELECT 'sichtbar'", Tables: []string{"civil.citizens"}, Decision: record.DecisionAllowed,
 		Subjects: []record.Subject{person}, Earlier: []record.Outcome{{Of: secret, Rows: 3}}})
 	b.update()
-	if got := len(b.search(search.Query{Subject: &person})); got != 2 {
-		t.Fatalf("%d hits before the erasure", got)
+	if subject, text := b.search(search.Query{Subject: &person}), b.search(search.Query{Text: "geheimnis"}); len(subject) != 2 || len(text) != 501 {
+		t.Fatalf("%d and %d hits before the erasure", len(subject), len(text))
 	}
 	b.src.erased[1] = true
 	b.add(record.Record{Kind: record.KindPeriodErased, Person: "records-office", Reason: "retention",
@@ -54,6 +58,9 @@ func TestErasedPeriodIsForgotten(t *testing.T) {
 	check()
 	if err := b.x.Close(); err != nil {
 		t.Fatal(err)
+	}
+	if n := b.rows("SELECT count(*) FROM texts WHERE texts MATCH 'geheimnis'"); n != 0 {
+		t.Errorf("the text index still has %d erased statements", n)
 	}
 	for _, suffix := range []string{"", "-wal"} {
 		content, err := os.ReadFile(b.path + suffix)

@@ -154,6 +154,9 @@ func (a *author) restart() {
 	a.sessions = nil
 	if rapid.Bool().Draw(a.t, "in order") {
 		a.add(&record.Record{Kind: record.KindStopped})
+		if rapid.Bool().Draw(a.t, "for good") {
+			return
+		}
 	}
 	a.src.nextPeriod()
 	a.add(&record.Record{Kind: record.KindStarted, Origin: origin})

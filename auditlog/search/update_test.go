@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"shiguan/auditlog/record"
 	"shiguan/auditlog/search"
 )
 
@@ -40,6 +41,23 @@ func TestLongTextIsFound(t *testing.T) {
 	b.update()
 	if got := b.one(search.Query{Text: long[100:] + "'needle'"}); got.Index != want || got.Statement != long+"'needle'" {
 		t.Errorf("found record %d with %d bytes", got.Index, len(got.Statement))
+	}
+}
+
+// Two parameters are two texts.
+func TestParametersAreSearchedOneByOne(t *testing.T) {
+	b := newBench(t)
+	one, two := "北京市", "朝阳区"
+	b.add(record.Record{Kind: record.KindStatement, Session: "0000000000000001", Seq: 1, Decision: record.DecisionAllowed,
+		Statement: "SELECT $1, $2", Params: []record.Param{{Text: &one}, {Text: &two}, {Format: 1, Binary: []byte("SELECT")}}})
+	b.update()
+	for _, text := range []string{"北京市", "京市", "朝阳区", "$2"} {
+		b.one(search.Query{Text: text})
+	}
+	for _, text := range []string{"北京市朝阳区", "市朝", "$1, $2朝"} {
+		if hits := b.search(search.Query{Text: text}); len(hits) != 0 {
+			t.Errorf("%q finds %s", text, show(hits))
+		}
 	}
 }
 
@@ -125,7 +143,8 @@ func TestOnlyDurableRecordsAreIndexed(t *testing.T) {
 // all of it, or only for what witnesses have co-signed.
 func TestAnotherHistoryIsRefused(t *testing.T) {
 	for name, change := range map[string]func(b *bench){
-		"shorter than indexed": func(b *bench) { b.src.cut(15); b.src.sign(10) },
+		"shorter than indexed": func(b *bench) { b.src.cut(15); b.src.sign(12); b.src.publish() },
+		"shorter than signed":  func(b *bench) { b.src.cut(11); b.src.sign(11); b.src.publish() },
 		"changed below the head": func(b *bench) {
 			b.src.cut(5)
 			b.past = b.past[:5]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,9 +52,11 @@ type Quorum struct {
 	rollback error            // guarded by mu: set once, by whoever proves it
 }
 
-// peer is one witness.
+// peer is one witness: an address, and the keys that the policy has of whoever is there. A witness with an Ed25519 and an
+// ML-DSA-44 key stands in the policy twice, with one URL; it is asked once and answers with a line for each.
 type peer struct {
-	tiles.PolicyWitness
+	url  string
+	keys []tiles.PolicyWitness // at least one
 	// turn is held by the one goroutine that talks to the witness, and guards the fields below.
 	turn  chan struct{}
 	size  uint64 // the size that the witness last co-signed, as far as we know
@@ -80,9 +83,7 @@ func New(o Options) (*Quorum, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	for _, w := range o.Policy.Witnesses {
-		q.peers = append(q.peers, &peer{PolicyWitness: w, turn: make(chan struct{}, 1)})
-	}
+	q.peers = peersOf(o.Policy)
 	var err error
 	if q.metrics, err = newMetrics(o.Policy, o.Clock, o.Registerer); err != nil {
 		return nil, err
@@ -90,6 +91,25 @@ func New(o Options) (*Quorum, error) {
 	q.base, q.cancel = context.WithCancel(context.Background())
 	return q, nil
 }
+
+func peersOf(policy *tiles.Policy) []*peer {
+	var peers []*peer
+	at := make(map[string]*peer)
+	for _, w := range policy.Witnesses {
+		url := strings.TrimSuffix(w.URL, "/")
+		p := at[url]
+		if p == nil || url == "" {
+			p = &peer{url: url, turn: make(chan struct{}, 1)}
+			at[url] = p
+			peers = append(peers, p)
+		}
+		p.keys = append(p.keys, w)
+	}
+	return peers
+}
+
+// name is what messages about the witness call it.
+func (p *peer) name() string { return p.keys[0].Name }
 
 // newClient copies the client, so that redirections can be refused: a cosignature comes from where the policy says.
 func newClient(given *http.Client) *http.Client {
@@ -133,10 +153,10 @@ func (q *Quorum) Cosign(ctx context.Context, signed []byte, size uint64, prove f
 		return nil, err
 	}
 	defer r.end()
-	said := make(map[string]error, len(q.peers)) // nil: co-signed
-	enough := make(<-chan time.Time)             // never ready; replaced once the rest has only its grace
+	said := make(map[string]error, len(q.policy.Witnesses)) // nil: co-signed
+	enough := make(<-chan time.Time)                        // never ready; replaced once the rest has only its grace
 	waiting := false
-	for len(said) < len(q.peers) {
+	for len(said) < len(q.policy.Witnesses) {
 		if !waiting && q.settled(said) {
 			waiting = true
 			grace := time.NewTimer(q.grace)
@@ -144,9 +164,11 @@ func (q *Quorum) Cosign(ctx context.Context, signed []byte, size uint64, prove f
 			enough = grace.C
 		}
 		select {
-		case a := <-answers:
-			said[a.witness] = a.err
-			r.keep(a)
+		case of := <-answers:
+			for _, a := range of {
+				said[a.witness] = a.err
+				r.keep(a)
+			}
 			if err := q.proven(); err != nil {
 				return r.cosigned(), err
 			}
@@ -178,12 +200,12 @@ func (q *Quorum) result(r *round, said map[string]error) ([]byte, error) {
 	_, _, err := q.policy.Check(cosigned)
 	if short := (*tiles.QuorumError)(nil); errors.As(err, &short) {
 		e := &NotReachedError{Need: q.policy.Rule(), Size: r.head.Size}
-		for _, p := range q.peers {
-			answer, ok := said[p.Name]
+		for _, w := range q.policy.Witnesses {
+			answer, ok := said[w.Name]
 			if !ok {
 				answer = errSilent
 			}
-			e.Said = append(e.Said, Said{Witness: p.Name, Err: answer})
+			e.Said = append(e.Said, Said{Witness: w.Name, Err: answer})
 		}
 		return cosigned, e
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -100,7 +102,7 @@ func TestWrongAnswersAreNotUsed(t *testing.T) {
 		"nothing":      func(_ *city, rw http.ResponseWriter) { rw.WriteHeader(http.StatusOK) },
 		"prose":        func(_ *city, rw http.ResponseWriter) { io.WriteString(rw, "signed, yours truly\n") },
 		"endless":      func(_ *city, rw http.ResponseWriter) { io.WriteString(rw, strings.Repeat("— a AAAAAAA=\n", 10000)) },
-		"redirection":  func(c *city, rw http.ResponseWriter) { redirect(rw, c.witness(inspection).srv.URL+"/add-checkpoint") },
+		"redirection":  func(c *city, rw http.ResponseWriter) { redirect(rw, c.elsewhere(auditors)) },
 		"no content":   func(_ *city, rw http.ResponseWriter) { rw.WriteHeader(http.StatusNoContent) },
 		"other status": func(_ *city, rw http.ResponseWriter) { rw.WriteHeader(http.StatusTeapot) },
 		"key of another": func(c *city, rw http.ResponseWriter) {
@@ -180,6 +182,38 @@ func TestSlowWitnessDelaysNothing(t *testing.T) {
 	c.opts.Grace = time.Minute
 	c.restart()
 	c.cosigned(60, inspection, auditors, bureau)
+}
+
+// What a stalled witness makes wait must not pile up, head after head.
+func TestSlowWitnessPilesUpNothing(t *testing.T) {
+	c := newCity(t, func(o *quorum.Options) { o.Grace = time.Microsecond })
+	c.witness(auditors).stall()
+	c.log.grow(150, "leaf")
+	before := runtime.NumGoroutine()
+	for size := uint64(1); size <= 150; size++ {
+		if _, err := c.cosign(c.log, size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for runtime.NumGoroutine() > before+40 { // the last ones need a moment to end; if they pile up they never do
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// An answer that comes too late must not make the log prove anything any more; the next head takes what was learnt from it.
+func TestLateConflictProvesNothing(t *testing.T) {
+	c := newCity(t, func(o *quorum.Options) { o.Grace = time.Millisecond })
+	c.witness(auditors).submit(c.log, 0, 5)
+	release := c.witness(auditors).stall()
+	if _, err := c.cosign(c.log, 10); err != nil { // its prover reports calls after this line
+		t.Fatal(err)
+	}
+	release()
+	c.witness(bureau).srv.Close()
+	c.cosigned(20, inspection, auditors) // waits for the stalled witness, since it is needed
+	if got := c.witness(auditors).requests.Load(); got != 2+1 {
+		t.Errorf("%d requests, want the late one, and the next head's with the size that it told, beside ours", got)
+	}
 }
 
 // Without the slow witness there is no quorum, so it is waited for, until its timeout.
@@ -367,6 +401,13 @@ func cosign(t *testing.T, s *tiles.CosignatureSigner, head tiles.Checkpoint, at 
 		t.Error(err)
 	}
 	return line
+}
+
+// elsewhere is where the witness would co-sign, if the policy said so.
+func (c *city) elsewhere(name string) string {
+	srv := httptest.NewServer(c.witness(name).w.Handler())
+	c.t.Cleanup(srv.Close)
+	return srv.URL + "/add-checkpoint"
 }
 
 func redirect(rw http.ResponseWriter, to string) {

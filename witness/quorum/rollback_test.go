@@ -155,20 +155,29 @@ func TestUnprovenClaimsStopNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			// Even a log that the policy knows is not this one.
+			c.q.Close()
+			c.setPolicy("log " + signer.VKey().String() + "\n" + string(c.policy.Text()))
+			c.opts.Policy = c.policy
+			c.start()
 			return append(signed, cosign(t, c.witness(auditors).opts.Signer, head, time.Now())...)
 		}},
 		"the very head that is asked for": {claim, func(c *city) []byte { return c.shownBy(auditors, c.log, 10) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCity(t)
+			var shown []byte
+			if lie.show != nil {
+				shown = lie.show(c)
+			}
 			c.witness(auditors).put(func(rw http.ResponseWriter, r *http.Request, _ http.Handler) {
 				switch {
 				case r.Method == http.MethodPost:
 					lie.answer(rw)
-				case lie.show == nil:
+				case shown == nil:
 					http.NotFound(rw, r)
 				default:
-					rw.Write(lie.show(c))
+					rw.Write(shown)
 				}
 			})
 			c.cosigned(10, inspection, bureau)

@@ -30,9 +30,9 @@ type round struct {
 	have   map[string]tiles.Signature // by witness; only Cosign's goroutine uses it
 }
 
-// answer is what asking one witness came to.
+// answer is what asking a witness came to for one key of the policy.
 type answer struct {
-	witness   string
+	witness   string          // as the policy calls the key
 	signature tiles.Signature // verified, if err is nil
 	err       error
 }
@@ -74,7 +74,7 @@ func openHead(policy *tiles.Policy, signed []byte) (tiles.Checkpoint, *tiles.Not
 }
 
 // askAll begins to ask every witness.
-func (q *Quorum) askAll(r *round) (<-chan answer, error) {
+func (q *Quorum) askAll(r *round) (<-chan []answer, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	largest := q.largest
@@ -94,14 +94,17 @@ func (q *Quorum) askAll(r *round) (<-chan answer, error) {
 			"it was changed while it was running", r.head.Size, largest.Size)
 	}
 	q.largest = r.head
-	answers := make(chan answer, len(q.peers)) // nobody need read them
+	answers := make(chan []answer, len(q.peers)) // nobody need read them
 	var asking sync.WaitGroup
 	for _, p := range q.peers {
 		asking.Add(1)
 		q.asking.Go(func() {
 			defer asking.Done()
-			sig, err := q.ask(r, p)
-			answers <- answer{witness: p.Name, signature: sig, err: err}
+			of, err := q.ask(r, p)
+			if err != nil {
+				of = p.failed(err)
+			}
+			answers <- of
 		})
 	}
 	q.asking.Go(func() {
@@ -111,33 +114,42 @@ func (q *Quorum) askAll(r *round) (<-chan answer, error) {
 	return answers, nil
 }
 
-// ask waits for the witness's turn and talks to it within the timeout.
-func (q *Quorum) ask(r *round, p *peer) (tiles.Signature, error) {
-	if p.URL == "" {
-		return tiles.Signature{}, errNoURL
+// failed is err as the answer for each key of the witness.
+func (p *peer) failed(err error) (of []answer) {
+	for _, w := range p.keys {
+		of = append(of, answer{witness: w.Name, err: err})
+	}
+	return of
+}
+
+// ask waits for the witness's turn and talks to it within the timeout. Without an error there is an answer for each key, and
+// at least one of them is good.
+func (q *Quorum) ask(r *round, p *peer) ([]answer, error) {
+	if p.url == "" {
+		return nil, errNoURL
 	}
 	select {
 	case p.turn <- struct{}{}:
 		defer func() { <-p.turn }()
 	case <-r.over:
-		return tiles.Signature{}, errBusy
+		return nil, errBusy
 	case <-r.ctx.Done():
-		return tiles.Signature{}, errBusy
+		return nil, errBusy
 	}
 	if p.size > r.head.Size {
-		return tiles.Signature{}, errRoundOver // a concurrent Cosign of a larger head was faster
+		return nil, errRoundOver // a concurrent Cosign of a larger head was faster
 	}
 	ctx, cancel := context.WithTimeoutCause(r.ctx, q.timeout, fmt.Errorf("no answer within %v", q.timeout))
 	defer cancel()
-	sig, err := q.submit(ctx, r, p)
+	of, err := q.submit(ctx, r, p)
 	if err == nil {
 		p.size = r.head.Size
-		return sig, nil
+		return of, nil
 	}
 	if cause := context.Cause(ctx); errors.Is(err, context.DeadlineExceeded) && cause != nil {
 		err = cause
 	}
-	return tiles.Signature{}, err
+	return nil, err
 }
 
 // keep takes a verified cosignature.

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"shiguan/auditlog"
 	"shiguan/auditlog/tiles"
 )
@@ -30,55 +32,58 @@ func (e *conflictError) Error() string {
 
 // submit sends the head to a witness, once more if it was told the right old size, and looks closer at a witness that claims to
 // know another log than ours.
-func (q *Quorum) submit(ctx context.Context, r *round, p *peer) (tiles.Signature, error) {
-	sig, err := q.addCheckpoint(ctx, r, p, p.size)
+func (q *Quorum) submit(ctx context.Context, r *round, p *peer) ([]answer, error) {
+	of, err := q.addCheckpoint(ctx, r, p, p.size)
 	if conflict := (*conflictError)(nil); errors.As(err, &conflict) {
 		switch {
 		case conflict.size > r.head.Size:
-			return sig, q.investigate(ctx, r, p, err)
+			return nil, q.investigate(ctx, r, p, err)
 		case conflict.size == p.size:
-			return sig, invalid("it refuses size %d as the old one and names it as the right one", p.size)
+			return nil, invalid("it refuses size %d as the old one and names it as the right one", p.size)
 		}
 		p.size = conflict.size
-		sig, err = q.addCheckpoint(ctx, r, p, p.size)
+		of, err = q.addCheckpoint(ctx, r, p, p.size)
 		if errors.As(err, &conflict) && conflict.size > r.head.Size {
-			return sig, q.investigate(ctx, r, p, err)
+			return nil, q.investigate(ctx, r, p, err)
 		}
 	}
 	if status := (*statusError)(nil); errors.As(err, &status) && status.status == http.StatusUnprocessableEntity {
-		return sig, q.investigate(ctx, r, p, err)
+		return nil, q.investigate(ctx, r, p, err)
 	}
-	return sig, err
+	return of, err
 }
 
 // addCheckpoint is one request. Its error is a *conflictError for 409, a *statusError for another status, an *invalidError for
 // an answer that breaks the protocol, and otherwise says why there was none.
-func (q *Quorum) addCheckpoint(ctx context.Context, r *round, p *peer, old uint64) (sig tiles.Signature, err error) {
+func (q *Quorum) addCheckpoint(ctx context.Context, r *round, p *peer, old uint64) (of []answer, err error) {
 	body, err := r.submission(old)
 	if err != nil {
-		return sig, err
+		return nil, err
 	}
-	defer func() { q.metrics.count(p.Name, resultOf(err)) }()
-	answer, err := q.do(ctx, http.MethodPost, p.endpoint("add-checkpoint"), body)
+	defer func() {
+		for i, w := range p.keys {
+			result := resultOf(err)
+			if of != nil {
+				result = resultOf(of[i].err)
+			}
+			q.metrics.count(w.Name, result)
+		}
+	}()
+	reply, err := q.do(ctx, http.MethodPost, p.endpoint("add-checkpoint"), body)
 	if err != nil {
-		return sig, err
+		return nil, err
 	}
-	switch answer.status {
+	switch reply.status {
 	case http.StatusOK:
-		sig, err := cosignatureBy(p, r.log.Text, answer.body)
-		if err != nil {
-			return sig, err
-		}
-		q.metrics.cosigned(p.Name, timeOf(sig))
-		return sig, nil
+		return q.cosignaturesBy(p, r.log.Text, reply.body)
 	case http.StatusConflict:
-		size, err := conflictSize(answer)
+		size, err := conflictSize(reply)
 		if err != nil {
-			return sig, err
+			return nil, err
 		}
-		return sig, &conflictError{size}
+		return nil, &conflictError{size}
 	}
-	return sig, &statusError{answer.status, clip(answer.body)}
+	return nil, &statusError{reply.status, clip(reply.body)}
 }
 
 // submission is the body of add-checkpoint.
@@ -95,15 +100,34 @@ func (r *round) submission(old uint64) ([]byte, error) {
 	return append(append(body, '\n'), r.log.Marshal()...), nil
 }
 
-// cosignatureBy picks the witness's cosignature out of its answer and verifies it. Lines by other keys do not count.
-func cosignatureBy(p *peer, text, lines []byte) (tiles.Signature, error) {
+// cosignaturesBy picks the witness's cosignatures out of its answer, one for each key that the policy has of it, and verifies
+// them. Lines by other keys do not count. It fails if there is none at all; where some are there, each key has its own error.
+func (q *Quorum) cosignaturesBy(p *peer, text, lines []byte) ([]answer, error) {
 	sigs, err := tiles.ParseSignatureLines(lines)
 	if err != nil {
-		return tiles.Signature{}, invalid("its answer is not signature lines: %v", err)
+		return nil, invalid("its answer is not signature lines: %v", err)
 	}
-	good, err := (&tiles.Note{Text: text, Signatures: sigs}).Verify(p.Verifier)
+	n := &tiles.Note{Text: text, Signatures: sigs}
+	of := make([]answer, len(p.keys))
+	good := 0
+	for i, w := range p.keys {
+		of[i] = answer{witness: w.Name}
+		if of[i].signature, of[i].err = cosignatureBy(n, w); of[i].err == nil {
+			q.metrics.cosigned(w.Name, timeOf(of[i].signature))
+			good++
+		}
+	}
+	if good == 0 {
+		return nil, of[0].err
+	}
+	return of, nil
+}
+
+func cosignatureBy(n *tiles.Note, w tiles.PolicyWitness) (tiles.Signature, error) {
+	good, err := n.Verify(w.Verifier)
 	if errors.Is(err, tiles.ErrUnsigned) {
-		return tiles.Signature{}, invalid("its answer has no cosignature by the key %s that the policy names for it", p.VKey)
+		return tiles.Signature{}, invalid("its answer has no cosignature by the key %s+%08x that the policy names for it",
+			w.Verifier.Name(), w.Verifier.KeyHash())
 	}
 	if err != nil {
 		return tiles.Signature{}, invalid("its cosignature: %v", err)
@@ -137,16 +161,16 @@ func (q *Quorum) investigate(ctx context.Context, r *round, p *peer, claim error
 			q.rollback = err
 		}
 		q.mu.Unlock()
-		q.metrics.count(p.Name, resultRolledBack)
-		q.logger.Error("a witness proves that the log was rolled back or forked", "witness", p.Name, "error", err,
+		q.metrics.count(p.name(), resultRolledBack)
+		q.logger.Error("a witness proves that the log was rolled back or forked", "witness", p.name(), "error", err,
 			"ours", string(r.log.Marshal()), "theirs", string(signed))
 		return err
 	}
-	q.metrics.count(p.Name, resultUnproven)
+	q.metrics.count(p.name(), resultUnproven)
 	if p.claim != claim.Error() { // a witness that claims the same at every head must not fill the disk
 		p.claim = claim.Error()
 		q.logger.Error("a witness claims to know another head of the log and does not prove it; going on without it",
-			"witness", p.Name, "claim", claim, "size", r.head.Size, "proof", err)
+			"witness", p.name(), "claim", claim, "size", r.head.Size, "proof", err)
 	}
 	return fmt.Errorf("%w, without proof: %w", claim, err)
 }
@@ -172,7 +196,11 @@ func (q *Quorum) monitored(ctx context.Context, r *round, p *peer) (tiles.Checkp
 	if err != nil {
 		return theirs, nil, invalid("the checkpoint that it shows: %v", err)
 	}
-	cosigned, err := whole.Verify(p.Verifier)
+	var own []note.Verifier
+	for _, w := range p.keys {
+		own = append(own, w.Verifier)
+	}
+	cosigned, err := whole.Verify(own...)
 	if err != nil {
 		return theirs, nil, invalid("the checkpoint that it shows: its own cosignature: %v", err)
 	}
@@ -183,7 +211,7 @@ func (q *Quorum) monitored(ctx context.Context, r *round, p *peer) (tiles.Checkp
 // contradiction returns a *auditlog.RolledBackError if a head that our log has signed is not on the way to the one that we ask
 // to have co-signed, and otherwise says that the witness has proved nothing.
 func (q *Quorum) contradiction(r *round, p *peer, theirs tiles.Checkpoint, signed []byte) error {
-	rolledBack := &auditlog.RolledBackError{Witness: p.Name, Ours: r.head.Size, Theirs: theirs.Size, Checkpoint: signed}
+	rolledBack := &auditlog.RolledBackError{Witness: p.name(), Ours: r.head.Size, Theirs: theirs.Size, Checkpoint: signed}
 	q.mu.Lock()
 	largest := q.largest // a concurrent Cosign may have had a larger head co-signed in the meantime
 	q.mu.Unlock()
@@ -242,6 +270,6 @@ func withoutURL(err error) error {
 	return err
 }
 
-func (p *peer) endpoint(path string) string { return strings.TrimSuffix(p.URL, "/") + "/" + path }
+func (p *peer) endpoint(path string) string { return p.url + "/" + path }
 
 func clip(b []byte) string { return strings.TrimSpace(string(b[:min(len(b), 160)])) }
