@@ -105,10 +105,17 @@ func (t *tileStore) prune() error {
 // the partial one is gone. It does not cut.
 func (t *tileStore) readResource(_ context.Context, id tiles.TileID) ([]byte, error) {
 	data, err := readFile(t.fs, id.Path())
-	if errors.Is(err, fs.ErrNotExist) && id.Width < tiles.TileWidth {
-		if wider, ok := t.wider(id); ok {
-			return readFile(t.fs, wider.Path())
+	// What was found may be pruned before it is read, but only because a wider
+	// one is there; the full one stays.
+	for range 3 {
+		if !errors.Is(err, fs.ErrNotExist) || id.Width == tiles.TileWidth {
+			break
 		}
+		wider, ok := t.wider(id)
+		if !ok {
+			break
+		}
+		data, err = readFile(t.fs, wider.Path())
 	}
 	return data, err
 }

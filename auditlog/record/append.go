@@ -230,6 +230,14 @@ func appendStrings(dst []byte, name string, values []string) []byte {
 
 const lowerHex = "0123456789abcdef"
 
+// plainByte says which bytes stand for themselves in a JSON string.
+var plainByte = func() (plain [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		plain[c] = c != '"' && c != '\\'
+	}
+	return plain
+}()
+
 // appendString writes s as a JSON string as encoding/json does without HTML
 // escaping: short escapes where JSON has them, \u00xx for other control
 // characters, \u2028 and \u2029 escaped, everything else as it is.
@@ -238,6 +246,10 @@ func appendString(dst []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
+		if plainByte[c] {
+			i++
+			continue
+		}
 		if c >= utf8.RuneSelf {
 			r, size := utf8.DecodeRuneInString(s[i:])
 			switch {
@@ -252,11 +264,9 @@ func appendString(dst []byte, s string) []byte {
 			i += size
 			continue
 		}
-		if c < ' ' || c == '"' || c == '\\' {
-			dst = appendEscape(append(dst, s[start:i]...), c)
-			start = i + 1
-		}
+		dst = appendEscape(append(dst, s[start:i]...), c)
 		i++
+		start = i
 	}
 	return append(append(dst, s[start:]...), '"')
 }
