@@ -11,7 +11,7 @@ GRANT USAGE ON SCHEMA civil TO civil_affairs_clerk, civil_affairs_manager, housi
 GRANT USAGE ON SCHEMA housing TO housing_fund_clerk, audit_office_auditor;
 GRANT USAGE ON SCHEMA welfare TO audit_office_auditor;
 
-GRANT SELECT ON civil.citizens, civil.households TO civil_affairs_clerk;
+GRANT SELECT ON civil.citizens, civil.households, civil.citizen_names TO civil_affairs_clerk;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA civil TO civil_affairs_manager;
 GRANT UPDATE (phone, address) ON civil.citizens TO civil_affairs_manager;
