@@ -121,7 +121,11 @@ func (c *conn) answer(m wire.Message) error {
 		}
 	case wire.MsgCopyData:
 		return c.copyRow(e, m)
-	case wire.MsgCopyDone, wire.MsgParameterDescription:
+	case wire.MsgCopyDone:
+		if s := e.step(); s != nil && s.over {
+			return nil // the error takes its place
+		}
+	case wire.MsgParameterDescription:
 	case wire.MsgCommandComplete, wire.MsgEmptyQueryResponse, wire.MsgPortalSuspended:
 		return c.complete(e, m)
 	default:

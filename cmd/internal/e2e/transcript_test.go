@@ -117,9 +117,14 @@ func readScripts(file string) ([]*script, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseScripts(file, string(content))
+}
+
+func parseScripts(file, content string) ([]*script, error) {
 	var scripts []*script
 	var s *script
-	for i, line := range strings.Split(string(content), "\n") {
+	var err error
+	for i, line := range strings.Split(content, "\n") {
 		line = strings.TrimSpace(line)
 		word, rest, _ := strings.Cut(line, " ")
 		switch {
