@@ -19,6 +19,9 @@ func (j *judge) faults(r *rule, n *need) []string {
 			list = append(list, why)
 		}
 	}
+	if why := j.byFault(r, n); why != "" {
+		list = append(list, why)
+	}
 	return list
 }
 

@@ -53,6 +53,7 @@ type ExplainedRight struct {
 	Given   bool              `json:"given"`
 	Reason  string            `json:"reason,omitempty"`
 	Needed  string            `json:"needed,omitempty"` // what a rule would have to say
+	By      string            `json:"by,omitempty"`     // the columns by which the rule lets rows be asked for
 	Columns []ExplainedColumn `json:"columns,omitempty"`
 }
 
@@ -123,6 +124,7 @@ func (j *judge) explain(s *sql.Statement) ExplainedStatement {
 		out.Refused = refused.reason
 	}
 	for _, need := range n.list {
+		need.places = n.places
 		out.Rights = append(out.Rights, j.explainNeed(need))
 	}
 	for _, f := range n.functions {
@@ -149,6 +151,11 @@ func (j *judge) explainNeed(n *need) ExplainedRight {
 	if r == nil || r.may&n.right != n.right {
 		e.Needed = fmt.Sprintf("a rule for this person with may: [%s] and on: [%s]", n.right, n.table())
 		return e
+	}
+	if _, restricted := j.byColumns(r, n.oid); restricted && n.right&byRights != 0 {
+		if e.By = j.byNames(r, n); j.byFault(r, n) != "" {
+			e.Needed = "a rule without by, or a statement that holds " + e.By + " to values (= or IN, not under OR)"
+		}
 	}
 	for _, u := range n.uses {
 		e.Columns = append(e.Columns, j.explainUse(r, n, u))

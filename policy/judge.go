@@ -46,6 +46,7 @@ type need struct {
 	right        right
 	exactOnly    bool // a pattern in `on` does not suffice
 	uses         []sql.ColumnUse
+	places       [][]sql.Occurrence // of the statements that want it
 }
 
 func (n *need) table() string { return n.schema + "." + n.name }
@@ -61,6 +62,7 @@ func (j *judge) statement(s *sql.Statement) (*judgement, *refusal) {
 	}
 	out := &judgement{reading: map[uint32]*rule{}}
 	for _, need := range n.list {
+		need.places = n.places
 		r, refused := j.choose(need)
 		if refused != nil {
 			return nil, refused

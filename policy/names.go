@@ -47,6 +47,12 @@ func (p columnPattern) matches(schema, table, column string) bool {
 	return p.table.matches(schema, table) && (p.column == "" || p.column == column)
 }
 
+// includes reports whether every column that q can stand for is matched by p too.
+func (p columnPattern) includes(q columnPattern) bool {
+	table := p.table == q.table || p.table.prefix && (p.table.schema == "" || p.table.schema == q.table.schema) && strings.HasPrefix(q.table.name, p.table.name)
+	return table && (p.column == "" || p.column == q.column)
+}
+
 func matchesAny(list []columnPattern, schema, table, column string) bool {
 	for _, p := range list {
 		if p.matches(schema, table, column) {

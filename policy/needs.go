@@ -12,6 +12,7 @@ type needs struct {
 	judge     *judge
 	list      []*need
 	functions []sql.FunctionUse
+	places    [][]sql.Occurrence
 }
 
 func newNeeds(j *judge) *needs { return &needs{judge: j} }
@@ -62,6 +63,9 @@ func (n *needs) both(s *sql.Statement, bulk bool) *refusal {
 func (n *needs) own(s *sql.Statement, bulk bool) *refusal {
 	if n.outdated(s) {
 		return &refusal{defaultDeny, "the tables of this statement have changed since it was prepared or declared: prepare it again"}
+	}
+	if len(s.Occurrences) > 0 {
+		n.places = append(n.places, s.Occurrences)
 	}
 	for _, f := range s.Functions {
 		if !slices.Contains(n.functions, f) {

@@ -99,6 +99,8 @@ func (c *compiler) columnLists(spec *ruleSpec, r *rule) {
 	r.set = c.columnList(r, "set", spec.Set, writes)
 	r.clear = c.columnList(r, "clear", spec.Clear, maySelect)
 	r.match = c.columnList(r, "match", spec.Match, maySelect)
+	r.by = c.columnList(r, "by", spec.By, byRights)
+	c.by(spec, r)
 	r.restrictsRead, r.restrictsWrite = spec.Columns.line != 0, spec.Set.line != 0
 	if r.restrictsRead && len(spec.Columns.list) == 0 {
 		c.problem(spec.Columns.line, "rule %s: columns is empty: list the columns that may be read, or remove it for all", r.id)
@@ -129,6 +131,23 @@ func (c *compiler) columnList(r *rule, key string, w words, needs right) []colum
 	return list
 }
 
+// by checks that rows can be asked for at all by what the rule says.
+func (c *compiler) by(spec *ruleSpec, r *rule) {
+	if spec.By.line != 0 && len(spec.By.list) == 0 {
+		c.problem(spec.By.line, "rule %s: by is empty and would show no row: list a column, or remove it", r.id)
+	}
+	for _, item := range spec.By.list {
+		p, err := parseColumnPattern(item.text)
+		switch {
+		case err != nil: // reported with the list
+		case p.column == "":
+			c.problem(item.line, "rule %s: by: %q must name one column: write schema.table.column", r.id, item.text)
+		case !slices.ContainsFunc(slices.Concat(r.match, r.clear, r.columns), func(other columnPattern) bool { return other.includes(p) }):
+			c.problem(item.line, "rule %s: by names %s, which the rule does not let anybody compare: add it to match", r.id, item.text)
+		}
+	}
+}
+
 func (c *compiler) functions(spec *ruleSpec, r *rule) {
 	for _, w := range spec.Functions.list {
 		parts, err := splitName(w.text)
@@ -154,9 +173,9 @@ func (c *compiler) transparent(spec *ruleSpec, r *rule) {
 	if r.may != mayAll || len(r.on) != 1 || r.on[0] != (tablePattern{prefix: true}) {
 		c.problem(r.line, "rule %s is transparent: it must say may: [all] and on: [\"*\"]", r.id)
 	}
-	for _, w := range []words{spec.Columns, spec.Set, spec.Clear, spec.Match, spec.Functions} {
+	for _, w := range []words{spec.Columns, spec.Set, spec.Clear, spec.Match, spec.By, spec.Functions} {
 		if w.line != 0 {
-			c.problem(w.line, "rule %s is transparent and knows no columns, set, clear, match or functions: remove them, or transparent", r.id)
+			c.problem(w.line, "rule %s is transparent and knows no columns, set, clear, match, by or functions: remove them, or transparent", r.id)
 		}
 	}
 	if spec.Limit.Rows.line != 0 {

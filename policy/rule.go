@@ -33,6 +33,7 @@ type rule struct {
 	columns      []columnPattern // readable columns; meaningful when restrictsRead
 	set          []columnPattern // assignable columns; meaningful when restrictsWrite
 	clear, match []columnPattern
+	by           []columnPattern // each names one column
 	functions    []string // "schema.name"
 	when         *condition
 	rows         int64 // 0 = no limit

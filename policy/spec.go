@@ -37,6 +37,7 @@ type ruleSpec struct {
 	Set         words     `yaml:"set"`
 	Clear       words     `yaml:"clear"`
 	Match       words     `yaml:"match"`
+	By          words     `yaml:"by"`
 	Functions   words     `yaml:"functions"`
 	When        word      `yaml:"when"`
 	Limit       limitSpec `yaml:"limit"`

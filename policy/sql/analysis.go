@@ -22,6 +22,9 @@ type Statement struct {
 	// statement returns or changes then concern that value alone.
 	Pins []Pin
 
+	// Occurrences are the places at which rows of tables enter the statement, with what holds these rows to values.
+	Occurrences []Occurrence
+
 	// Aggregated says that no output is a row of a table: the statement groups, or every output is an aggregate.
 	Aggregated bool
 

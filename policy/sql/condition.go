@@ -7,12 +7,6 @@ import (
 	pg_query "github.com/pganalyze/pg_query_go/v6"
 )
 
-// conditions are the top-level AND conjuncts, of WHERE and inner joins, that hold a column to something.
-type conditions struct {
-	pins  []Pin
-	equal [][2]Column
-}
-
 // condition walks WHERE, HAVING or ON. conds is nil where a conjunct does not restrict every row.
 func (an *analyser) condition(s *scope, n *pg_query.Node, conds *conditions) {
 	switch x := n.GetNode().(type) {
@@ -34,7 +28,7 @@ func (an *analyser) condition(s *scope, n *pg_query.Node, conds *conditions) {
 			return
 		}
 	case *pg_query.Node_SubLink:
-		if an.membership(s, x.SubLink) {
+		if an.membership(s, x.SubLink, conds) {
 			return
 		}
 	}
@@ -74,17 +68,22 @@ func (an *analyser) comparison(s *scope, e *pg_query.A_Expr, conds *conditions) 
 			return false
 		}
 		l := an.expr(s, e.Lexpr)
+		constant := true
 		for i, n := range list.Items {
 			if n.GetRowExpr() != nil {
 				an.refuse("a row cannot be a member of a list of values")
 			}
 			r := an.expr(s, n)
 			an.binary(op, l, r)
+			constant = constant && !r.column && !an.foreign
 			if i == 0 && len(list.Items) == 1 {
 				an.equal(l, r, conds)
 			} else {
 				an.equal(l, r, nil)
 			}
+		}
+		if constant && len(list.Items) > 1 {
+			an.hold(l, value{}, conds)
 		}
 		return true
 	case pg_query.A_Expr_Kind_AEXPR_OP_ANY:
@@ -93,6 +92,7 @@ func (an *analyser) comparison(s *scope, e *pg_query.A_Expr, conds *conditions) 
 		switch {
 		case l.bare() && !r.column && !an.foreign:
 			an.column(l.base, UseMatch, Column{})
+			an.hold(l, value{}, conds)
 		case l.bare() && r.array != nil:
 			for _, m := range r.array {
 				an.equal(l, m, nil)
@@ -108,7 +108,7 @@ func (an *analyser) comparison(s *scope, e *pg_query.A_Expr, conds *conditions) 
 }
 
 // membership handles x IN (SELECT y …) and = ANY (SELECT …): a comparison of columns, as a join would be.
-func (an *analyser) membership(s *scope, l *pg_query.SubLink) bool {
+func (an *analyser) membership(s *scope, l *pg_query.SubLink, conds *conditions) bool {
 	op := names(l.OperName)
 	if l.SubLinkType != pg_query.SubLinkType_ANY_SUBLINK || len(op) > 0 && op[len(op)-1] != "=" {
 		return false
@@ -129,6 +129,9 @@ func (an *analyser) membership(s *scope, l *pg_query.SubLink) bool {
 	for i := range left {
 		an.binary(op, left[i], q.columns[i].value)
 		an.equal(left[i], q.columns[i].value, nil)
+		if !an.foreign {
+			an.hold(left[i], q.columns[i].value, conds) // not the other way: the subquery's rows are all read
+		}
 	}
 	return true
 }
@@ -142,14 +145,18 @@ func (an *analyser) equal(l, r value, conds *conditions) {
 	case l.bare() && r.bare():
 		an.recorder.column(l.base, UseMatch, r.base)
 		an.recorder.column(r.base, UseMatch, l.base)
-		if conds != nil && l.row && r.row && an.exact(l) && an.exact(r) && l.base != r.base {
+		an.hold(l, r, conds)
+		an.hold(r, l, conds)
+		if conds != nil && !conds.outer && l.row && r.row && an.exact(l) && an.exact(r) && l.base != r.base {
 			conds.equal = append(conds.equal, [2]Column{l.base, r.base})
 		}
 	case l.bare() && !r.column:
 		an.recorder.column(l.base, UseMatch, Column{})
+		an.hold(l, r, conds)
 		an.pin(l, r, conds)
 	case r.bare() && !l.column:
 		an.recorder.column(r.base, UseMatch, Column{})
+		an.hold(r, l, conds)
 		an.pin(r, l, conds)
 	default:
 		an.use(l, UseFilter)
@@ -175,7 +182,7 @@ var canonicalUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-
 
 // pin notes that the column is held to the constant or parameter, where the value's text is the column's text.
 func (an *analyser) pin(col, c value, conds *conditions) {
-	if conds == nil || !col.row || !an.exact(col) || col.base.Att <= 0 {
+	if conds == nil || conds.outer || !col.row || !an.exact(col) || col.base.Att <= 0 {
 		return
 	}
 	p := Pin{Column: col.base, Param: c.param, Value: c.text}

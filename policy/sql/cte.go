@@ -17,7 +17,9 @@ type cte struct {
 	columns       []field // of a running recursive query: what is known so far
 	keepsRows     bool
 	references    int
-	tables        []TableUse // that its query reads, so often
+	tables        []TableUse   // that its query reads, so often
+	places        []occurrence // that its query makes
+	lo            int          // number of the first of them
 }
 
 // cte finds a WITH name from the inside out, and the level that has it.
@@ -82,6 +84,7 @@ func (an *analyser) analyseCTE(level *scope, c *cte) {
 		an.refuse("WITH elements that refer to each other in a circle are not understood")
 	}
 	c.running = true
+	c.lo = len(an.places) + 1
 	outer := &scope{up: level.up, ctes: level.ctes, lateral: false}
 	run := func() query {
 		q := an.query(outer.child(), c.def.Ctequery, UseOutput)
@@ -105,6 +108,7 @@ func (an *analyser) analyseCTE(level *scope, c *cte) {
 		q = run()
 	}
 	c.running, c.done = false, true
+	c.places = slices.Clone(an.places[c.lo-1:])
 }
 
 // since lists the occurrences recorded after before was taken.
@@ -184,8 +188,15 @@ func (an *analyser) cteEntry(level *scope, c *cte, alias *pg_query.Alias) *entry
 				an.table(t)
 			}
 		}
+		// What this reference restricts says nothing about the rows that another one shows.
+		shift, hi := an.replay(c.places, c.lo), c.lo+len(c.places)
+		if c.def.Ctequery.GetSelectStmt() != nil { // any other runs in full, whoever refers to it
+			for i := c.lo; i < hi; i++ {
+				an.places[i-1].template = true
+			}
+		}
 		for _, f := range c.columns {
-			e.columns = append(e.columns, field{f.name, f.value.through(c.keepsRows)})
+			e.columns = append(e.columns, field{f.name, f.value.through(c.keepsRows).moved(c.lo, hi, shift)})
 		}
 	}
 	an.aliased(e, alias)

@@ -59,7 +59,7 @@ func (an *analyser) insert(s *scope, n *pg_query.InsertStmt) query {
 			rows = an.selectQuery(child, sel, UseSource)
 		}
 	}
-	conds := &conditions{}
+	conds := an.conditions()
 	for i, name := range an.insertColumns(n, e, len(rows.columns)) {
 		v := an.written(e, name)
 		if single && i < len(rows.columns) && n.OnConflictClause == nil && v.bare() {
@@ -122,6 +122,13 @@ func (an *analyser) onConflict(s *scope, oc *pg_query.OnConflictClause, e *entry
 		return
 	}
 	an.table(TableUse{OID: e.rel.OID, Schema: e.rel.schema, Name: e.rel.Name, Kind: e.rel.Kind[0], Verb: Update})
+	an.occurs(e.rel.OID)
+	for _, oid := range an.behind(e.rel) {
+		if r := an.cat.relations[oid]; r != nil {
+			an.table(TableUse{OID: oid, Schema: r.schema, Name: r.Name, Kind: r.Kind[0], Verb: Update, Via: e.rel.schema + "." + e.rel.Name})
+			an.occurs(oid)
+		}
+	}
 	// excluded holds the row that was to be inserted: its sources are recorded as such already.
 	excluded := &entry{alias: "excluded", named: true}
 	for i, a := range liveAttributes(e.rel) {
@@ -160,8 +167,8 @@ func (an *analyser) assign(s *scope, e *entry, list []*pg_query.Node) {
 
 func (an *analyser) update(s *scope, n *pg_query.UpdateStmt) query {
 	an.with(s, n.WithClause)
+	conds := an.conditions()
 	e := an.target(n.Relation, Update)
-	conds := &conditions{}
 	// FROM items do not see the target; SET, WHERE and RETURNING see both.
 	an.from(s, n.FromClause, conds)
 	s.items = append([]item{{entry: e, relation: true, columns: true}}, s.items...)
@@ -176,8 +183,8 @@ func (an *analyser) update(s *scope, n *pg_query.UpdateStmt) query {
 
 func (an *analyser) delete(s *scope, n *pg_query.DeleteStmt) query {
 	an.with(s, n.WithClause)
+	conds := an.conditions()
 	e := an.target(n.Relation, Delete)
-	conds := &conditions{}
 	an.from(s, n.UsingClause, conds)
 	s.items = append([]item{{entry: e, relation: true, columns: true}}, s.items...)
 	if n.WhereClause != nil {

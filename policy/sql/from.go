@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"math"
 	"slices"
 
 	pg_query "github.com/pganalyze/pg_query_go/v6"
@@ -79,22 +80,25 @@ func (an *analyser) tableEntry(r *Relation, rv *pg_query.RangeVar, verb Verb) *e
 	an.table(TableUse{OID: r.OID, Schema: r.schema, Name: r.Name, Kind: r.Kind[0], Verb: verb})
 	self := r.schema + "." + r.Name
 	var behind []field
+	place, shift := 0, 0
 	if r.Kind == "v" && !isSystem(r.OID) {
 		v := an.cat.expand(r, an.depth)
 		if v.err != nil {
 			an.refuse("view %s: %s", self, v.err.Reason)
 		}
-		an.mergeView(v, self, verb)
+		shift = an.mergeView(v, self, verb)
 		behind = v.columns
+	} else if verb != Insert && verb != CopyIn {
+		place = an.occurs(r.OID)
 	}
 	if rv.Inh {
 		an.inherited(r, verb, self)
 	}
 	for i, a := range liveAttributes(r) {
 		col := Column{r.OID, a.Num}
-		v := value{server: col, base: col, from: []source{{column: col}}, row: true, column: true}
+		v := value{server: col, base: col, from: []source{{column: col}}, row: true, column: true, place: place}
 		if i < len(behind) {
-			v = behind[i].value.through(true)
+			v = behind[i].value.through(true).moved(1, math.MaxInt, shift)
 			v.server = col
 		}
 		v.typ, v.typmod, v.coll = a.Type, a.Typmod-1, a.Fuzzy
@@ -115,10 +119,9 @@ func (an *analyser) inherited(r *Relation, verb Verb, self string) {
 }
 
 // mergeView adds what is behind a view. What is written through a simple view is written to its one table.
-func (an *analyser) mergeView(v *view, self string, verb Verb) {
+func (an *analyser) mergeView(v *view, self string, verb Verb) (shift int) {
 	if verb == Select {
-		an.merge(v.recorder, self)
-		return
+		return an.merge(v.recorder, self)
 	}
 	changed := *v.recorder
 	changed.tables = append([]TableUse(nil), v.tables...)
@@ -127,7 +130,7 @@ func (an *analyser) mergeView(v *view, self string, verb Verb) {
 			t.Verb = verb
 		}
 	}
-	an.merge(&changed, self)
+	return an.merge(&changed, self)
 }
 
 // aliased applies AS alias (names…).
@@ -163,12 +166,15 @@ func (an *analyser) rangeSubselect(s *scope, r *pg_query.RangeSubselect) *entry 
 }
 
 func (an *analyser) join(s *scope, j *pg_query.JoinExpr, conds *conditions) ([]item, *entry) {
-	inner := j.Jointype == pg_query.JoinType_JOIN_INNER
-	var below *conditions
-	if inner {
-		below = conds
+	inner := j.Jointype == pg_query.JoinType_JOIN_INNER && conds != nil
+	below, on := conds, conds
+	if !inner {
+		// Joins inside keep their conditions to themselves. The outer join's own holds for the side that it makes nullable.
+		below = &conditions{lo: len(an.places) + 1, outer: true}
+		on = &conditions{lo: len(an.places) + 1, outer: true}
 	}
 	left, le := an.fromItem(s, j.Larg, below)
+	between := len(an.places) + 1
 	mark := len(s.items)
 	for _, it := range left {
 		it.lateral = true
@@ -176,9 +182,18 @@ func (an *analyser) join(s *scope, j *pg_query.JoinExpr, conds *conditions) ([]i
 	}
 	right, re := an.fromItem(s, j.Rarg, below)
 	s.items = s.items[:mark]
+	switch j.Jointype {
+	case pg_query.JoinType_JOIN_INNER:
+	case pg_query.JoinType_JOIN_LEFT:
+		on.lo, on.hi = between, len(an.places)+1
+	case pg_query.JoinType_JOIN_RIGHT:
+		on.hi = between
+	default:
+		on = nil
+	}
 	both := append(append([]item(nil), left...), right...)
 
-	merged, usingNames := an.using(j, le, re, below)
+	merged, usingNames := an.using(j, le, re, on)
 	e := &entry{columns: merged}
 	for _, f := range append(append([]field(nil), le.columns...), re.columns...) {
 		if _, ok := usingNames[f.name]; !ok {
@@ -188,7 +203,7 @@ func (an *analyser) join(s *scope, j *pg_query.JoinExpr, conds *conditions) ([]i
 	if j.Quals != nil {
 		saved := s.items
 		s.items = append([]item(nil), both...)
-		an.condition(s, j.Quals, below)
+		an.condition(s, j.Quals, on)
 		s.items = saved
 	}
 	if j.JoinUsingAlias != nil {

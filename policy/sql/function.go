@@ -29,9 +29,6 @@ func (an *analyser) funcCall(s *scope, f *pg_query.FuncCall) value {
 			args[i].typ = 0
 		}
 	}
-	if last := name[len(name)-1]; last == "current_setting" {
-		an.settingRead(args)
-	}
 	extra := f.AggStar || f.Over != nil || f.AggFilter != nil || f.AggDistinct || f.AggWithinGroup || len(f.AggOrder) > 0 || f.FuncVariadic
 	typed := args
 	if f.AggWithinGroup {
@@ -129,6 +126,9 @@ func (an *analyser) call(name []string, args []value, decorated bool) result {
 	out := expression(args...)
 	out.typmod = -1
 	last := name[len(name)-1]
+	if last == "current_setting" { // also in attribute notation
+		an.settingRead(args)
+	}
 	if len(args) == 1 && !decorated {
 		if v, ok := an.notAFunction(name, args[0], len(found) > 0); ok {
 			return result{value: v}
@@ -141,6 +141,7 @@ func (an *analyser) call(name []string, args []value, decorated bool) result {
 		if why := an.cat.unsafe(f); why != "" {
 			an.function(FunctionUse{OID: f.OID, Schema: an.cat.names[f.Namespace], Name: last, Why: why})
 		}
+		out.column = out.column || f.Set // many values, whatever the arguments: no constant
 		switch t := an.cat.types[f.Result]; {
 		case t == nil || t.Kind == "p":
 			out.typ = 0

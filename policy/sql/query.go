@@ -74,7 +74,7 @@ func (an *analyser) limit(s *scope, n *pg_query.Node) {
 }
 
 func (an *analyser) plainSelect(s *scope, sel *pg_query.SelectStmt, use Use) query {
-	conds := &conditions{}
+	conds := an.conditions()
 	an.from(s, sel.FromClause, conds)
 	q := query{conds: conds, last: -1}
 	q.columns = an.targetList(s, sel.TargetList)

@@ -69,9 +69,6 @@ func (an *analyser) functionColumns(s *scope, n *pg_query.Node, defs []*pg_query
 			args[i].typ = 0
 		}
 	}
-	if fn[len(fn)-1] == "current_setting" {
-		an.settingRead(args)
-	}
 	r := an.call(fn, args, true)
 	if aggregate, window := kinds(r.functions); aggregate || window || f.Over != nil {
 		an.refuse("an aggregate cannot stand in FROM")

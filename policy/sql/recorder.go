@@ -13,6 +13,7 @@ type recorder struct {
 	seenCol   map[columnKey]struct{}
 	seenFunc  map[FunctionUse]struct{}
 	direct    map[Column]struct{} // columns of relations as named by the text, views not expanded; for the oracle in the tests
+	places    []occurrence
 	writes    bool
 	params    int
 }
@@ -93,8 +94,9 @@ func (r *recorder) reaches(v value) {
 	}
 }
 
-// merge adds what a view touches, its outputs apart, to the statement that reads the view.
-func (r *recorder) merge(o *recorder, via string) {
+// merge adds what a view touches, its outputs apart, to the statement that reads the view. shift is what to add to the
+// numbers of the view's own occurrences.
+func (r *recorder) merge(o *recorder, via string) (shift int) {
 	for _, t := range o.tables {
 		if t.Via == "" {
 			t.Via = via
@@ -108,6 +110,7 @@ func (r *recorder) merge(o *recorder, via string) {
 		r.function(f)
 	}
 	r.writes = r.writes || o.writes
+	return r.replay(o.places, 1)
 }
 
 // occurrences counts how often rows of the relation enter the statement.
@@ -125,6 +128,7 @@ func (r *recorder) fill(s *Statement) {
 	s.Tables = slices.Clip(r.tables)
 	s.Columns = slices.Clip(r.columns)
 	s.Functions = slices.Clip(r.functions)
+	s.Occurrences = r.occurrencesRead()
 	s.Params = r.params
 	s.touched = r.direct
 	if r.writes || len(r.functions) > 0 {

@@ -91,6 +91,9 @@ func (an *analyser) fieldOf(e *entry, name string) (v value, n int) {
 		if att, ok := systemColumns[name]; ok {
 			col := Column{e.rel.OID, att.num}
 			v = value{server: col, base: col, from: []source{{column: col}}, typ: att.typ, typmod: -1, row: true, column: true}
+			if len(e.columns) > 0 {
+				v.place = e.columns[0].place
+			}
 			n = 1
 		}
 	}

@@ -83,10 +83,7 @@ func (an *analyser) outputs(s *Statement, q query) {
 func (an *analyser) unchanged(pins []Pin, target *Relation) []Pin {
 	var own []uint32
 	if target != nil {
-		own = []uint32{target.OID}
-		if target.Kind == "v" && !isSystem(target.OID) {
-			own = append(own, an.cat.expand(target, an.depth).targets...)
-		}
+		own = append([]uint32{target.OID}, an.behind(target)...)
 	}
 	return slices.DeleteFunc(pins, func(p Pin) bool {
 		inserted := false
@@ -229,5 +226,5 @@ func optionOn(d *pg_query.DefElem) bool {
 func (s *Statement) borrow(inner *Statement) {
 	s.Tables, s.Columns, s.Functions = inner.Tables, inner.Columns, inner.Functions
 	s.Outputs, s.Pins, s.Aggregated, s.MayWrite = inner.Outputs, inner.Pins, inner.Aggregated, inner.MayWrite
-	s.touched, s.Params = inner.touched, inner.Params
+	s.touched, s.Params, s.Occurrences = inner.touched, inner.Params, inner.Occurrences
 }

@@ -9,6 +9,7 @@ type value struct {
 	from   []source // every base column it depends on, base included
 	typ    uint32
 	typmod int32
+	place  int    // number of the occurrence that has base, 0 when no row of a table is behind it
 	coll   bool   // the column's collation calls different strings equal
 	whole  *entry // this is the whole row of that range entry
 	// row says that the value stands in the same row as the rest of its base table's columns: no window, grouping or set

@@ -62,6 +62,14 @@ func (c *Catalogue) expandNow(r *Relation, depth int) (v *view) {
 	return v
 }
 
+// behind are the relations that a write to r is really made to, none when r is a table.
+func (an *analyser) behind(r *Relation) []uint32 {
+	if r.Kind != "v" || isSystem(r.OID) {
+		return nil
+	}
+	return an.cat.expand(r, an.depth).targets
+}
+
 // writable finds what an automatically updatable view writes to: its one table, and what that, if a view, writes to.
 func (an *analyser) writable(sel *pg_query.SelectStmt, q query) []uint32 {
 	if !q.plain || sel.WithClause != nil || len(sel.FromClause) != 1 {
@@ -76,8 +84,5 @@ func (an *analyser) writable(sel *pg_query.SelectStmt, q query) []uint32 {
 		return nil
 	}
 	out := []uint32{r.OID}
-	if r.Kind == "v" && !isSystem(r.OID) {
-		out = append(out, an.cat.expand(r, an.depth).targets...)
-	}
-	return out
+	return append(out, an.behind(r)...)
 }

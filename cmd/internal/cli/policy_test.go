@@ -118,6 +118,9 @@ func TestPolicyExplain(t *testing.T) {
 		{[]string{"--purpose", "case-1", "DELETE FROM civil.citizens"}, ExitNot, []string{
 			"would need  a rule for this person with may: [delete] and on: [civil.citizens]",
 		}},
+		{[]string{"--as", "fund_clerk", "SELECT name FROM civil.citizens"}, ExitNot, []string{
+			"refused by rule fund-clerk-names-citizens", "rows by  civil.citizens.id_number", "would need  a rule without by",
+		}},
 		{[]string{"SELECT * FROM civil.nothing"}, ExitNot, []string{"refused by rule default-deny", "civil.nothing"}},
 		{[]string{"SELECT pg_sleep(1)"}, ExitNot, []string{"would need  functions: [pg_catalog.pg_sleep]"}},
 	}

@@ -154,6 +154,9 @@ func printRight(line func(string, ...any), r *policy.ExplainedRight) {
 	if r.Needed != "" {
 		line("    would need  %s", r.Needed)
 	}
+	if r.By != "" {
+		line("    rows by  %s", r.By)
+	}
 	for _, c := range r.Columns {
 		class := ""
 		if c.Class != "" {
