@@ -2,7 +2,9 @@ package search_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -14,6 +16,16 @@ import (
 	"shiguan/auditlog/record"
 	"shiguan/auditlog/search"
 )
+
+// TestMain asks for fewer generated cases than rapid's hundred, each of which makes a database, unless `make test-long` runs.
+func TestMain(m *testing.M) {
+	if os.Getenv("SHIGUAN_TEST_LONG") == "" {
+		if err := flag.Set("rapid.checks", "40"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // words make statements and search texts that meet: quotes, wildcards, case, accents, Chinese, characters beyond the basic plane.
 var words = []string{"SELECT", "select", "户籍", "公民", "查询户籍信息", "name", "NAME", "O'Brien", `"Quoted"`, "%", "_", "é", "É", "ſ", "İ",
@@ -216,6 +228,7 @@ func (a *author) part() string {
 
 // Whatever happened, and however the index was updated and restarted meanwhile, it finds what a scan of all records finds.
 func TestIndexFindsWhatAScanFinds(t *testing.T) {
+	search.SetBatchRecords(t, 3)
 	dir := t.TempDir()
 	example := 0
 	rapid.Check(t, func(rt *rapid.T) {

@@ -39,10 +39,10 @@ func (e *DivergedError) Error() string {
 
 func (e *DivergedError) Unwrap() error { return e.Cause }
 
-const (
-	batchRecords = 4096
-	batchBytes   = 16 << 20 // of payload
-)
+// A batch is committed when it has so many records, or so many bytes of payload.
+var batchRecords = 4096 // not constant for tests only
+
+const batchBytes = 16 << 20
 
 var ranges = compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
 

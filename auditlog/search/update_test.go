@@ -35,7 +35,7 @@ func TestChineseText(t *testing.T) {
 // A long text is found by any part of it, also one that begins as many others do.
 func TestLongTextIsFound(t *testing.T) {
 	b := newBench(t)
-	long := strings.Repeat("SELECT 1 + ", 20_000)
+	long := strings.Repeat("SELECT 1 + ", 4_000)
 	want := b.statement(long + "'needle'")
 	b.statement(long + "'hay'")
 	b.update()
@@ -88,13 +88,14 @@ func TestUpdateGoesOnWhereItStopped(t *testing.T) {
 
 // Batches are committed on the way: what was read before the failure is there, and read only once.
 func TestBatchesAreCommitted(t *testing.T) {
+	search.SetBatchRecords(t, 400)
 	b := newBench(t)
-	b.statements(10_000)
+	b.statements(1_000)
 	b.src.signAll()
-	b.src.fail, b.src.failAfter = errors.New("the network is gone"), 9_999
+	b.src.fail, b.src.failAfter = errors.New("the network is gone"), 999
 	var done []uint64
 	err := b.x.Update(context.Background(), b.src, b.src.opener(), func(at, total uint64) {
-		if total != 10_000 {
+		if total != 1_000 {
 			t.Errorf("total is %d", total)
 		}
 		done = append(done, at)
@@ -102,13 +103,13 @@ func TestBatchesAreCommitted(t *testing.T) {
 	if !errors.Is(err, b.src.fail) {
 		t.Fatal(err)
 	}
-	if got := len(b.search(search.Query{})); got != 8192 || !reflect.DeepEqual(done, []uint64{4096, 8192}) {
+	if got := len(b.search(search.Query{})); got != 800 || !reflect.DeepEqual(done, []uint64{400, 800}) {
 		t.Errorf("%d records are found, progress was %v", got, done)
 	}
 	b.src.fail = nil
 	b.reopen()
 	b.update()
-	if got := len(b.search(search.Query{})); got != 10_000 {
+	if got := len(b.search(search.Query{})); got != 1_000 {
 		t.Errorf("%d records are found", got)
 	}
 }
@@ -142,6 +143,7 @@ func TestOnlyDurableRecordsAreIndexed(t *testing.T) {
 // What is not the log that was indexed must be refused, and must leave the index as it was; whether its tiles can be had for
 // all of it, or only for what witnesses have co-signed.
 func TestAnotherHistoryIsRefused(t *testing.T) {
+	search.SetBatchRecords(t, 50)
 	for name, change := range map[string]func(b *bench){
 		"shorter than indexed": func(b *bench) { b.src.cut(15); b.src.sign(12); b.src.publish() },
 		"shorter than signed":  func(b *bench) { b.src.cut(11); b.src.sign(11); b.src.publish() },
@@ -163,13 +165,13 @@ func TestAnotherHistoryIsRefused(t *testing.T) {
 		"changed and signed far beyond": func(b *bench) {
 			b.src.cut(19)
 			b.statement("another history")
-			b.statements(5000) // more than a batch
+			b.statements(200) // more than a batch
 			b.src.signAll()
 		},
 		"changed and published": func(b *bench) {
 			b.src.cut(19)
 			b.statement("another history")
-			b.statements(5000)
+			b.statements(200)
 			b.src.signAll()
 			b.src.publish()
 		},
@@ -258,8 +260,9 @@ func TestAnotherLogIsRefused(t *testing.T) {
 
 // Updates of one file by several processes at a time wait for each other and do the work once; searches go on.
 func TestConcurrentUpdates(t *testing.T) {
+	search.SetBatchRecords(t, 50)
 	b := newBench(t)
-	b.statements(3000)
+	b.statements(700)
 	b.src.signAll()
 	errs := make(chan error)
 	const updaters = 4
@@ -280,7 +283,7 @@ func TestConcurrentUpdates(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := len(b.search(search.Query{})); got != 3000 {
+	if got := len(b.search(search.Query{})); got != 700 {
 		t.Errorf("%d records are found", got)
 	}
 }
