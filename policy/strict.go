@@ -89,7 +89,7 @@ var (
 	yamlLine    = regexp.MustCompile(`(?s)^(?:yaml: )?line (\d+): (.*)$`)
 	yamlUnknown = regexp.MustCompile(`(?s)^field (.*) not found in type policy\.(\w+)$`)
 	yamlTwice   = regexp.MustCompile(`(?s)^mapping key "(.*)" already defined at line (\d+)$`)
-	yamlType    = regexp.MustCompile("(?s)^cannot unmarshal !!(\\w+) .*into (\\S+)$")
+	yamlType    = regexp.MustCompile(`(?s)^cannot unmarshal !!(\w+) .*into (\S+)$`)
 )
 
 // yamlProblems turns the library's errors into file, line and what to write instead.

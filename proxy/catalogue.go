@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
-	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -222,5 +220,3 @@ func dependsOnNames(a *sql.Analysis) bool {
 	}
 	return false
 }
-
-func (d Database) address() string { return net.JoinHostPort(d.Host, strconv.Itoa(int(d.Port))) }

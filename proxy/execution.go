@@ -117,7 +117,6 @@ type portal struct {
 	values  wire.Values  // views of bind
 	params  wire.Formats // views of bind
 	formats wire.Formats // of the columns the server sends, hidden ones included
-	fate    session.Fate
 	asked   bool         // a Describe went before the first Execute
 	rows    atomic.Int64 // released so far, over all Executes
 	batch   uint64

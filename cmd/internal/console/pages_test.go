@@ -53,8 +53,7 @@ func TestTheListTellsTheStatesApart(t *testing.T) {
 	s.login()
 	first := s.log.Fill(10)
 	s.log.Strike(true)
-	var waiting uint64
-	waiting = hostile(s.log)
+	waiting := hostile(s.log)
 	s.log.Integrated()
 	list := s.get("/")
 	if state := stateInRow(t, list, waiting); state != "integrated" {
