@@ -34,7 +34,7 @@ type rule struct {
 	set          []columnPattern // assignable columns; meaningful when restrictsWrite
 	clear, match []columnPattern
 	by           []columnPattern // each names one column
-	functions    []string // "schema.name"
+	functions    []string        // "schema.name"
 	when         *condition
 	rows         int64 // 0 = no limit
 

@@ -86,18 +86,20 @@ func TestPolicyCheckAgainstDatabase(t *testing.T) {
 	}
 }
 
-func clerkOnly(t *testing.T) string {
+func twoClerks(t *testing.T) string {
 	t.Helper()
 	verifier, err := auth.NewVerifier("secret", 4096)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return writeFile(t, "people.yaml", "version: 1\npeople:\n  - {user: civil_clerk, department: civil-affairs, position: clerk, role: clerk, verifier: '"+verifier+"'}\n")
+	return writeFile(t, "people.yaml", "version: 1\npeople:\n"+
+		"  - {user: civil_clerk, department: civil-affairs, position: clerk, role: clerk, verifier: '"+verifier+"'}\n"+
+		"  - {user: fund_clerk, department: housing-fund, position: clerk, role: fund, verifier: '"+verifier+"'}\n")
 }
 
 func TestPolicyExplain(t *testing.T) {
 	load := deskCatalogue(t, "id_number text", "name text", "phone text", "address text", "birth_date date")
-	base := []string{"--policy", demoPolicy, "--people", clerkOnly(t), "--dsn", "host=nowhere", "--as", "civil_clerk"}
+	base := []string{"--policy", demoPolicy, "--people", twoClerks(t), "--dsn", "host=nowhere", "--as", "civil_clerk"}
 	tests := []struct {
 		args []string
 		code int
@@ -139,7 +141,7 @@ func TestPolicyExplain(t *testing.T) {
 
 func TestPolicyExplainJSON(t *testing.T) {
 	load := deskCatalogue(t, "id_number text", "name text", "phone text", "address text")
-	out, code := runCommand(policyExplainCommand(load), "--policy", demoPolicy, "--people", clerkOnly(t), "--dsn", "host=nowhere",
+	out, code := runCommand(policyExplainCommand(load), "--policy", demoPolicy, "--people", twoClerks(t), "--dsn", "host=nowhere",
 		"--as", "civil_clerk", "--purpose", "case-1", "--json", "SELECT phone FROM civil.citizens WHERE id_number = '1'")
 	var e struct {
 		Decision, Rule, Policy string
@@ -166,8 +168,8 @@ func TestPolicyExplainNeeds(t *testing.T) {
 	}{
 		{"say --policy FILE or --config", []string{"--as", "a", "SELECT 1"}},
 		{"say --people FILE or --config", []string{"--policy", demoPolicy, "--as", "a", "SELECT 1"}},
-		{"nobody is called \"a\"", []string{"--policy", demoPolicy, "--people", clerkOnly(t), "--as", "a", "SELECT 1"}},
-		{"say --config PROXY_CONFIG or --dsn", []string{"--policy", demoPolicy, "--people", clerkOnly(t), "--as", "civil_clerk", "SELECT 1"}},
+		{"nobody is called \"a\"", []string{"--policy", demoPolicy, "--people", twoClerks(t), "--as", "a", "SELECT 1"}},
+		{"say --config PROXY_CONFIG or --dsn", []string{"--policy", demoPolicy, "--people", twoClerks(t), "--as", "civil_clerk", "SELECT 1"}},
 	}
 	for _, tt := range tests {
 		if out, code := runCommand(policyExplainCommand(load), tt.args...); code != ExitUsage || !strings.Contains(out, tt.want) {
