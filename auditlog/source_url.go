@@ -123,8 +123,9 @@ func (u *urlSource) Records(ctx context.Context, from uint64, fn func(Stored) er
 	if err != nil {
 		return err
 	}
-	for from < s.Durable {
-		next, err := u.page(ctx, from, s.Durable-from, fn)
+	// Who wants one record stops at the first: pages begin small, and soon are as large as the log gives them.
+	for ask := uint64(1); from < s.Durable; ask = min(16*ask, maxPayloadCount) {
+		next, err := u.page(ctx, from, min(ask, s.Durable-from), fn)
 		if errors.Is(err, ErrStop) {
 			return nil
 		}
@@ -139,9 +140,9 @@ func (u *urlSource) Records(ctx context.Context, from uint64, fn func(Stored) er
 	return nil
 }
 
-// page asks for records once; the log gives as many as it likes, at least one.
+// page asks for at most maxPayloadCount records once; the log gives as many of them as it likes, at least one.
 func (u *urlSource) page(ctx context.Context, from, count uint64, fn func(Stored) error) (uint64, error) {
-	path := "payload/" + strconv.FormatUint(from, 10) + "?count=" + strconv.FormatUint(min(count, maxPayloadCount), 10)
+	path := "payload/" + strconv.FormatUint(from, 10) + "?count=" + strconv.FormatUint(count, 10)
 	body, err := u.open(ctx, path)
 	if err != nil {
 		return from, err
