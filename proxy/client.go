@@ -82,7 +82,7 @@ func (c *conn) handle(m wire.Message) error {
 		return &wire.ProtocolError{Code: "08P01", Message: "only COPY data may be sent while a COPY is under way"}
 	}
 	if owesReply(m.Type()) {
-		if c.queue.Skipping() && m.Type() != wire.MsgSync {
+		if (c.doomed || c.queue.Skipping()) && m.Type() != wire.MsgSync {
 			return nil // the server would not read it either
 		}
 		if err := c.room(); err != nil {
@@ -168,6 +168,7 @@ func (c *conn) sync(m wire.Message) error {
 	}
 	c.push(session.Owed[*execution]{Expect: session.Sync})
 	c.batch++
+	c.doomed = false
 	c.toServer.put(m, c.trail.newest())
 	return nil
 }
@@ -380,6 +381,7 @@ func (c *conn) sendRefused(e *execution, expect session.Expect, name string) err
 		c.batch++
 		c.toServer.putRecorded(wire.AppendQuery(nil, refusedText), receipt)
 	} else {
+		c.doomed = true
 		c.toServer.putRecorded(wire.AppendParse(nil, name, refusedText, nil), receipt)
 	}
 	return nil

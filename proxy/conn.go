@@ -42,6 +42,7 @@ type conn struct {
 	fromClient *wire.Reader
 	toServer   outbox
 	batch      uint64 // of messages, ended by Sync or Query
+	doomed     bool   // the batch was given something that must fail: what follows up to Sync will not be read
 	statements *session.Names[*prepared]
 	portals    *session.Names[*portal]
 	cursors    *session.Names[cursor]
