@@ -114,7 +114,7 @@ func TestPeopleSeeWhatTheyMay(t *testing.T) {
 		}},
 		{person: "civil_clerk", purpose: purpose, statement: "select name, birth_date from civil.citizens order by birth_date limit 7", check: count(7)},
 		{person: "civil_clerk", purpose: purpose, statement: "select count(*) from civil.citizens", check: clear("2000")},
-		{person: "civil_clerk", purpose: purpose, statement: "select * from civil.citizen_names limit 3", check: func(t *testing.T, rows seen) {
+		{person: "auditor", statement: "select * from civil.citizen_names limit 3", check: func(t *testing.T, rows seen) {
 			count(3)(t, rows)
 			for _, row := range rows {
 				if !strings.Contains(strings.Join(row, " "), "*") {
@@ -197,7 +197,7 @@ func (x *expectation) verify(t *testing.T, rows seen, err error) {
 	var refusal *pgconn.PgError
 	switch {
 	case x.refused && (!errors.As(err, &refusal) || refusal.Code != "42501"):
-		t.Errorf("got %v and error %v, want it refused with 42501", rows, err)
+		t.Errorf("got %d rows and error %v, want it refused with 42501", len(rows), err)
 	case x.refused && !strings.Contains(refusal.Detail, "record "):
 		t.Errorf("the refusal does not name its record: %+v", refusal)
 	case !x.refused && err != nil:
