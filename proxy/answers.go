@@ -64,7 +64,7 @@ func (c *conn) serverGone(err error) error {
 	if c.over() {
 		return err
 	}
-	if flushed := c.toClient.flush(); flushed != nil {
+	if flushed := c.release(); flushed != nil { // what is held back names persons too
 		return flushed
 	}
 	if c.leaving.Load() {
