@@ -76,4 +76,4 @@ setup-demo:
 	@.ci/setup build postgres page
 
 setup-all:
-	@.ci/setup build postgres page clients
+	@.ci/setup build postgres page clients faults
