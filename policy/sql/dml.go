@@ -60,9 +60,9 @@ func (an *analyser) insert(s *scope, n *pg_query.InsertStmt) query {
 		}
 	}
 	conds := an.conditions()
-	for i, name := range an.insertColumns(n, e, len(rows.columns)) {
+	for i, name := range an.insertColumns(s, n, e, len(rows.columns)) {
 		v := an.written(e, name)
-		if single && i < len(rows.columns) && n.OnConflictClause == nil && v.bare() {
+		if single && i < len(rows.columns) && n.OnConflictClause == nil && v.bare() && !inPart(n, i) {
 			an.pin(v, rows.columns[i].value, conds)
 		}
 	}
@@ -73,13 +73,14 @@ func (an *analyser) insert(s *scope, n *pg_query.InsertStmt) query {
 }
 
 // insertColumns are the columns assigned: those named, or as many from the left as there are values.
-func (an *analyser) insertColumns(n *pg_query.InsertStmt, e *entry, values int) []string {
+func (an *analyser) insertColumns(s *scope, n *pg_query.InsertStmt, e *entry, values int) []string {
 	var out []string
 	for _, c := range n.Cols {
 		rt := c.GetResTarget()
 		if rt == nil {
 			an.refuseNode("in the column list of INSERT", c.GetNode())
 		}
+		an.subscripts(s, rt)
 		out = append(out, rt.Name)
 	}
 	if len(n.Cols) > 0 || n.SelectStmt == nil {
@@ -91,6 +92,18 @@ func (an *analyser) insertColumns(n *pg_query.InsertStmt, e *entry, values int) 
 		}
 	}
 	return out
+}
+
+// subscripts reads what says which part of a column an INSERT gives a value to: INSERT INTO t (a[expression]) …
+func (an *analyser) subscripts(s *scope, rt *pg_query.ResTarget) {
+	if len(rt.Indirection) > 0 {
+		an.use(an.indirect(s, value{typmod: -1}, rt.Indirection), UseSource)
+	}
+}
+
+// inPart says that column i of the INSERT's list is given a value in part only.
+func inPart(n *pg_query.InsertStmt, i int) bool {
+	return i < len(n.Cols) && len(n.Cols[i].GetResTarget().GetIndirection()) > 0
 }
 
 func (an *analyser) onConflict(s *scope, oc *pg_query.OnConflictClause, e *entry) {
@@ -283,6 +296,7 @@ func (an *analyser) mergeWhen(s *scope, e *entry, target item, sources []item, c
 			if rt == nil {
 				an.refuseNode("in INSERT of MERGE", n.GetNode())
 			}
+			an.subscripts(own, rt)
 			an.written(e, rt.Name)
 		}
 		if len(c.TargetList) == 0 {

@@ -220,14 +220,20 @@ func (an *analyser) selectField(v value, name string) value {
 	}
 	out := expression(v)
 	out.column, out.typmod = true, -1
-	if r := an.cat.composite(v.typ); r != nil {
-		a, ok := r.Attribute(name)
-		if !ok {
-			return an.call([]string{name}, []value{v}, false).value
+	switch r := an.cat.composite(v.typ); {
+	case r != nil:
+		if a, ok := r.Attribute(name); ok {
+			out.typ = a.Type
+			return out
 		}
-		out.typ = a.Type
+	case v.typ == 0 || v.typ == typeRecord:
+		// A field, or else the function of that name.
+		for _, f := range an.functionsNamed([]string{name}, []value{v}) {
+			an.calls(f, name)
+		}
+		return out
 	}
-	return out
+	return an.call([]string{name}, []value{v}, false).value // (value).name is name(value)
 }
 
 func (an *analyser) oneOf(vs []value) value {

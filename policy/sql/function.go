@@ -138,9 +138,7 @@ func (an *analyser) call(name []string, args []value, decorated bool) result {
 		an.refuse("function %q with %d arguments does not exist in the search path", strings.Join(name, "."), len(args))
 	}
 	for i, f := range found {
-		if why := an.cat.unsafe(f); why != "" {
-			an.function(FunctionUse{OID: f.OID, Schema: an.cat.names[f.Namespace], Name: last, Why: why})
-		}
+		an.calls(f, last)
 		out.column = out.column || f.Set // many values, whatever the arguments: no constant
 		switch t := an.cat.types[f.Result]; {
 		case t == nil || t.Kind == "p":
@@ -152,6 +150,13 @@ func (an *analyser) call(name []string, args []value, decorated bool) result {
 		}
 	}
 	return result{out, found}
+}
+
+// calls notes a function that may run under a name, where it is unsafe.
+func (an *analyser) calls(f *Function, name string) {
+	if why := an.cat.unsafe(f); why != "" {
+		an.function(FunctionUse{OID: f.OID, Schema: an.cat.names[f.Namespace], Name: name, Why: why})
+	}
 }
 
 // notAFunction tells column(row) and type(value) from a call. known says that functions of the name exist as well.
