@@ -27,6 +27,7 @@ type Log struct {
 	Dir                Path          `yaml:"dir"`
 	Origin             string        `yaml:"origin"`              // the log's name for ever, as in a URL without scheme
 	Key                Path          `yaml:"key"`                 // signed-note private key, from `shiguan key new-log`
+	KeyMLDSA           Path          `yaml:"key_ml_dsa"`          // one more, ML-DSA-44, from `shiguan key new-log --ml-dsa`; optional
 	Listen             string        `yaml:"listen"`              // host:port for tlog-tiles and investigators, HTTP
 	Recipients         Path          `yaml:"recipients"`          // age recipients of the investigators
 	SubjectKey         Path          `yaml:"subject_key"`         // from `shiguan key new-subject`, shared with investigators

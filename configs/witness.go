@@ -4,12 +4,13 @@ import "shiguan/auditlog/tiles"
 
 // Witness is the configuration of `shiguan witness`, which another department runs.
 type Witness struct {
-	Name    string       `yaml:"name"`    // as in its key
-	Listen  string       `yaml:"listen"`  // host:port for add-checkpoint and monitoring, HTTP
-	Metrics Metrics      `yaml:"metrics"` // for Prometheus; no listen, no metrics
-	Key     Path         `yaml:"key"`     // cosigning key, from `shiguan key new-witness`
-	State   Path         `yaml:"state"`   // directory of the heads cosigned last; without it the witness would sign the opposite
-	Logs    []WitnessLog `yaml:"logs"`    // the logs it cosigns
+	Name     string       `yaml:"name"`       // as in its key
+	Listen   string       `yaml:"listen"`     // host:port for add-checkpoint and monitoring, HTTP
+	Metrics  Metrics      `yaml:"metrics"`    // for Prometheus; no listen, no metrics
+	Key      Path         `yaml:"key"`        // cosigning key, from `shiguan key new-witness`
+	KeyMLDSA Path         `yaml:"key_ml_dsa"` // one more, ML-DSA-44, from `shiguan key new-witness --ml-dsa`; optional
+	State    Path         `yaml:"state"`      // directory of the heads cosigned last; without it the witness would sign the opposite
+	Logs     []WitnessLog `yaml:"logs"`       // the logs it cosigns
 }
 
 // WitnessLog is one key of a log that a witness cosigns.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,12 +99,12 @@ func (c *checklist) proxy(file string) error {
 		return err
 	}
 	c.report("configuration", file, nil)
-	c.logKey(cfg)
+	keys := c.logKeys(cfg)
 	recipients, err := seal.ParseRecipients(cfg.Log.Recipients.String())
 	c.report("log.recipients", count(len(recipients), "investigator's recipient", "investigators' recipients"), err)
 	_, err = parseFile(cfg.Log.SubjectKey.String(), "subject_key", "make one with `shiguan key new-subject`", record.ParseSubjectKey)
 	c.report("log.subject_key", cfg.Log.SubjectKey.String(), errors.Join(err, private(cfg.Log.SubjectKey)))
-	c.quorum("witnesses.policy", cfg.Witnesses.Policy, cfg.Log.Origin)
+	c.quorum("witnesses.policy", cfg.Witnesses.Policy, cfg.Log.Origin, keys...)
 	p, err := loadPolicy(cfg.Policy.String())
 	digest := ""
 	if p != nil {
@@ -117,18 +118,24 @@ func (c *checklist) proxy(file string) error {
 	return nil
 }
 
-func (c *checklist) logKey(cfg *configs.Proxy) {
-	signer, err := parseFile(cfg.Log.Key.String(), "log.key", "make one with `shiguan key new-log`", func(text []byte) (*tiles.LogSigner, error) {
-		return tiles.NewLogSigner(strings.TrimSpace(string(text)))
-	})
-	if err == nil && signer.Name() != cfg.Log.Origin {
-		err = fmt.Errorf("%s is the key of %s, and log.origin says %s", cfg.Log.Key, signer.Name(), cfg.Log.Origin)
+// logKeys reports the keys that sign the log's heads and returns them, none if something is wrong with one.
+func (c *checklist) logKeys(cfg *configs.Proxy) []signerKey {
+	_, keys, err := logSigners(&cfg.Log)
+	if err == nil {
+		err = named(keys, cfg.Log.Origin, "log.origin")
 	}
 	if err != nil {
 		c.report("log.key", "", err)
-		return
+		return nil
 	}
-	c.report("log.key", signer.VKey().String(), private(cfg.Log.Key))
+	c.reportKeys(keys)
+	return keys
+}
+
+func (c *checklist) reportKeys(keys []signerKey) {
+	for _, k := range keys {
+		c.report(k.what, k.vkey.String(), private(k.file))
+	}
 }
 
 // private wants a secret file closed to everybody but its owner.
@@ -140,16 +147,11 @@ func private(file configs.Path) error {
 	return err
 }
 
-// quorum checks that the policy names this log and that its witnesses answer.
-func (c *checklist) quorum(what string, file configs.Path, origin string) {
+// quorum checks that the policy names this log, by one of its keys where they are known, and that its witnesses answer.
+func (c *checklist) quorum(what string, file configs.Path, origin string, keys ...signerKey) {
 	p, err := readQuorum(file.String())
 	if err == nil {
-		err = errors.New("it does not name the log " + origin)
-		for _, l := range p.Logs {
-			if l.Name == origin {
-				err = nil
-			}
-		}
+		err = namesLog(p, origin, keys)
 	}
 	if err == nil && p.Quorum == "none" {
 		err = errors.New("the quorum is none: nobody but ourselves vouches for the log; name other departments' witnesses")
@@ -164,6 +166,20 @@ func (c *checklist) quorum(what string, file configs.Path, origin string) {
 			c.report("witness "+w.Name, w.URL, c.answers(w.URL))
 		}
 	}
+}
+
+func namesLog(p *tiles.Policy, origin string, keys []signerKey) error {
+	err := errors.New("it does not name the log " + origin)
+	for _, l := range p.Logs {
+		if l.Name != origin {
+			continue
+		}
+		if len(keys) == 0 || slices.ContainsFunc(keys, func(k signerKey) bool { return k.vkey.String() == l.VKey }) {
+			return nil
+		}
+		err = fmt.Errorf("it names the log %s, but no key that signs it: %s is another", origin, l.VKey)
+	}
+	return err
 }
 
 func (c *checklist) answers(url string) error {
@@ -285,17 +301,15 @@ func (c *checklist) witness(file string) error {
 		return err
 	}
 	c.report("configuration", file, nil)
-	signer, err := parseFile(cfg.Key.String(), "key", "make one with `shiguan key new-witness`", func(text []byte) (*tiles.CosignatureSigner, error) {
-		return tiles.NewCosigner(strings.TrimSpace(string(text)))
-	})
-	if err == nil && signer.Name() != cfg.Name {
-		err = fmt.Errorf("%s is the key of %s, and name says %s", cfg.Key, signer.Name(), cfg.Name)
+	_, keys, err := witnessSigners(cfg)
+	if err == nil {
+		err = named(keys, cfg.Name, "name")
 	}
 	if err != nil {
 		c.report("key", "", err)
 		return nil
 	}
-	c.report("key", signer.VKey().String(), private(cfg.Key))
+	c.reportKeys(keys)
 	for _, l := range cfg.Logs {
 		c.report("log "+l.Origin, l.VKey, nil) // found good when the configuration was read
 	}

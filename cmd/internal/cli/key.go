@@ -44,9 +44,18 @@ func newKeyCommand(use, short, long string, generate func(file string) (public s
 
 func keyNewLogCommand() *cobra.Command {
 	var origin string
-	cmd := newKeyCommand("new-log --origin ORIGIN -o FILE", "Make a log's signing key and print its verifier key",
-		"The origin is the log's name for ever, like a URL without its scheme: audit.example.gov.cn/civil-affairs.",
-		func(file string) (string, error) { return keyfile.NewLog(file, origin) })
+	var mldsa bool
+	cmd := newKeyCommand("new-log --origin ORIGIN [--ml-dsa] -o FILE", "Make a log's signing key and print its verifier key",
+		`The origin is the log's name for ever, like a URL without its scheme: audit.example.gov.cn/civil-affairs.
+
+With --ml-dsa it is a second, post-quantum key for the same log, to sign beside the first (log.key_ml_dsa).`,
+		func(file string) (string, error) {
+			if mldsa {
+				return keyfile.NewMLDSA(file, origin)
+			}
+			return keyfile.NewLog(file, origin)
+		})
+	cmd.Flags().BoolVar(&mldsa, "ml-dsa", false, "make an ML-DSA-44 key instead of an Ed25519 key")
 	cmd.Flags().StringVar(&origin, "origin", "", "the log's name")
 	mustMarkRequired(cmd, "origin")
 	return cmd
@@ -54,9 +63,18 @@ func keyNewLogCommand() *cobra.Command {
 
 func keyNewWitnessCommand() *cobra.Command {
 	var name string
-	cmd := newKeyCommand("new-witness --name NAME -o FILE", "Make a witness's cosigning key and print its verifier key",
-		"The name says whose witness it is, such as audit-office.example.gov.cn. It stands in every cosignature.",
-		func(file string) (string, error) { return keyfile.NewWitness(file, name) })
+	var mldsa bool
+	cmd := newKeyCommand("new-witness --name NAME [--ml-dsa] -o FILE", "Make a witness's cosigning key and print its verifier key",
+		`The name says whose witness it is, such as audit-office.example.gov.cn. It stands in every cosignature.
+
+With --ml-dsa it is a second, post-quantum key for the same witness, to cosign beside the first (key_ml_dsa).`,
+		func(file string) (string, error) {
+			if mldsa {
+				return keyfile.NewMLDSA(file, name)
+			}
+			return keyfile.NewWitness(file, name)
+		})
+	cmd.Flags().BoolVar(&mldsa, "ml-dsa", false, "make an ML-DSA-44 key instead of an Ed25519 key")
 	cmd.Flags().StringVar(&name, "name", "", "the witness's name")
 	mustMarkRequired(cmd, "name")
 	return cmd

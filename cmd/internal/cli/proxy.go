@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
+	"golang.org/x/mod/sumdb/note"
 
 	"shiguan/auditlog"
 	"shiguan/auditlog/record"
@@ -130,13 +131,9 @@ func serveProxy(ctx context.Context, cfg *configs.Proxy, server *proxy.Server, l
 }
 
 func openLog(ctx context.Context, cfg *configs.Proxy, logger *slog.Logger, registry *prometheus.Registry) (*auditlog.Log, error) {
-	key, err := os.ReadFile(cfg.Log.Key.String())
+	signers, _, err := logSigners(&cfg.Log)
 	if err != nil {
 		return nil, err
-	}
-	signer, err := tiles.NewLogSigner(string(bytes.TrimSpace(key)))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cfg.Log.Key, err)
 	}
 	recipients, err := seal.ParseRecipients(cfg.Log.Recipients.String())
 	if err != nil {
@@ -154,8 +151,12 @@ func openLog(ctx context.Context, cfg *configs.Proxy, logger *slog.Logger, regis
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.Witnesses.Policy, err)
 	}
+	var more []note.Signer
+	for _, s := range signers[1:] {
+		more = append(more, s)
+	}
 	log, err := auditlog.Open(ctx, auditlog.Options{
-		Dir: cfg.Log.Dir.String(), Origin: cfg.Log.Origin, Signer: signer, Recipients: recipients, Cosigner: cosigner, Quorum: policy,
+		Dir: cfg.Log.Dir.String(), Origin: cfg.Log.Origin, Signer: signers[0], MoreSigners: more, Recipients: recipients, Cosigner: cosigner, Quorum: policy,
 		Interval: cfg.Log.CheckpointInterval, Heartbeat: time.Minute, SegmentBytes: int64(cfg.Log.SegmentSize), Logger: logger, Registerer: registry,
 	})
 	if err != nil {

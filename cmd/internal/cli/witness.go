@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,7 +14,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
-	"shiguan/auditlog/tiles"
 	"shiguan/configs"
 	"shiguan/witness"
 )
@@ -82,13 +80,11 @@ func runWitness(ctx context.Context, file string) error {
 
 // witnessOptions reads what a witness's configuration names.
 func witnessOptions(cfg *configs.Witness) (*witness.Options, error) {
-	signer, err := parseFile(cfg.Key.String(), "key", "make one with `shiguan key new-witness`", func(text []byte) (*tiles.CosignatureSigner, error) {
-		return tiles.NewCosigner(strings.TrimSpace(string(text)))
-	})
+	signers, _, err := witnessSigners(cfg)
 	if err != nil {
 		return nil, err
 	}
-	o := &witness.Options{Name: cfg.Name, Signer: signer, StateDir: cfg.State.String()}
+	o := &witness.Options{Name: cfg.Name, Signer: signers[0], MoreSigners: signers[1:], StateDir: cfg.State.String()}
 	for _, l := range cfg.Logs {
 		o.Logs = append(o.Logs, witness.LogConfig{Origin: l.Origin, VKey: l.VKey})
 	}

@@ -58,6 +58,16 @@ func NewLog(file, origin string) (vkey string, err error) {
 	return vkey, Write(file, skey+"\n")
 }
 
+// NewMLDSA writes an ML-DSA-44 key, which a log of that origin or a witness of that name has beside its Ed25519 key, and
+// returns the verifier key.
+func NewMLDSA(file, name string) (vkey string, err error) {
+	skey, vkey, err := tiles.GenerateMLDSAKey(name)
+	if err != nil {
+		return "", err
+	}
+	return vkey, Write(file, skey+"\n")
+}
+
 // NewWitness writes a witness's cosigning key and returns its verifier key.
 func NewWitness(file, name string) (vkey string, err error) {
 	skey, vkey, err := tiles.GenerateWitnessKey(name)

@@ -47,6 +47,16 @@ func TestKeysAreWhatTheirReadersExpect(t *testing.T) {
 	if s, err := tiles.NewCosigner(strings.TrimSpace(read(t, at("witness.key")))); err != nil || s.VKey().String() != vkey {
 		t.Errorf("witness key: %v", err)
 	}
+	vkey, err = keyfile.NewMLDSA(at("ml-dsa.key"), "audit-office")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := tiles.NewMLDSACosigner(read(t, at("ml-dsa.key"))); err != nil || s.VKey().String() != vkey {
+		t.Errorf("witness's ML-DSA-44 key: %v", err)
+	}
+	if s, err := tiles.NewMLDSALogSigner(read(t, at("ml-dsa.key"))); err != nil || s.VKey().String() != vkey {
+		t.Errorf("log's ML-DSA-44 key: %v", err)
+	}
 	recipient, err := keyfile.NewIdentity(at("identity"))
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +78,7 @@ func TestKeysAreWhatTheirReadersExpect(t *testing.T) {
 		t.Errorf("password: %v", err)
 	}
 	left, err := os.ReadDir(filepath.Join(dir, "keys"))
-	if err != nil || len(left) != 5 {
+	if err != nil || len(left) != 6 {
 		t.Errorf("files left: %v, %v", left, err)
 	}
 }
