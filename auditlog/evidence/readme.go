@@ -12,6 +12,12 @@ import (
 //go:embed readme.txt.in
 var readmeTemplate string
 
+// readmeMLDSA is put into the script where a key of the policy is an ML-DSA-44 key, which OpenSSL knows from 3.5 on. It is part of
+// the format like the rest; with Ed25519 keys alone the text is without it.
+//
+//go:embed readme-mldsa.txt.in
+var readmeMLDSA string
+
 // Readme is README.txt: what the evidence says in plain language and how to check it. It is a pure function of what the other
 // parts show, so nobody can put other words beside a true proof.
 func Readme(r *Report) string {
@@ -25,7 +31,13 @@ func Readme(r *Report) string {
 	if len(r.Witnesses) == 0 {
 		who.WriteString("    (none)\n")
 	}
+	mldsa, version := "", ""
+	if r.mldsa {
+		mldsa, version = readmeMLDSA, ".5"
+	}
 	return strings.NewReplacer(
+		"{{ml-dsa-44}}", mldsa,
+		"{{.5}}", version,
 		"{{origin}}", Escape(r.Origin),
 		"{{index}}", fmt.Sprint(r.Index),
 		"{{size}}", fmt.Sprint(r.Size),

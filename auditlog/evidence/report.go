@@ -21,6 +21,8 @@ type Report struct {
 	Witnesses []tiles.Cosigned `json:"witnesses"` // whose cosignatures were verified
 	Period    uint32           `json:"period"`    // key period of the record
 	Record    *record.Record   `json:"record"`
+
+	mldsa bool // a key of the policy is of ML-DSA-44
 }
 
 // maxExcerpt is how many characters of a value the summaries show. record.json has all of them.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"shiguan/auditlog/record"
 	"shiguan/auditlog/tiles"
@@ -117,7 +118,13 @@ func inspect(p parts, trusted *tiles.Policy) (*Report, error) {
 		Witnesses: witnesses,
 		Period:    leaf.Period,
 		Record:    rec,
+		mldsa:     hasMLDSA(trusted),
 	}, nil
+}
+
+func hasMLDSA(p *tiles.Policy) bool {
+	return slices.ContainsFunc(p.Logs, func(l tiles.PolicyLog) bool { return l.Verifier.VKey().Type == tiles.KeyMLDSA44 }) ||
+		slices.ContainsFunc(p.Witnesses, func(w tiles.PolicyWitness) bool { return w.Verifier.VKey().Type == tiles.KeyMLDSA44 })
 }
 
 // open takes the steps opening and record.
