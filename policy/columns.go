@@ -39,6 +39,9 @@ func (j *judge) readFault(r *rule, n *need, u sql.ColumnUse) string {
 	if u.Att == 0 {
 		return j.wholeRowFault(r, n)
 	}
+	if u.Att < 0 && u.Att != tableOID && j.masks(r, n) {
+		return fmt.Sprintf("%s tells how rows are stored, which depends on values that are masked for you under rule %s: name other columns", usedName(n, u), r.id)
+	}
 	matchable := u.Use == sql.UseMatch && matchesAny(r.match, u.Schema, u.TableName, u.Name)
 	if r.restrictsRead && !matchable && !matchesAny(r.columns, u.Schema, u.TableName, u.Name) {
 		return fmt.Sprintf("rule %s does not let you read %s", r.id, usedName(n, u))
@@ -50,6 +53,17 @@ func (j *judge) readFault(r *rule, n *need, u sql.ColumnUse) string {
 		return ""
 	}
 	return maskedFault(r, usedName(n, u), u.Use, matchesAny(r.match, u.Schema, u.TableName, u.Name))
+}
+
+// tableOID is the system column that says only which table a row is of.
+const tableOID = -6
+
+// masks reports whether the table has a sensitive column that the rule does not show in clear.
+func (j *judge) masks(r *rule, n *need) bool {
+	return slices.ContainsFunc(j.binding.sensitiveIn(n.oid), func(col sql.Column) bool {
+		_, _, name, ok := j.binding.catalogue.ColumnName(col)
+		return !ok || !matchesAny(r.clear, n.schema, n.name, name)
+	})
 }
 
 // wholeRowFault judges a row used as one value, which is all of its columns at once and shown as no mask can reach.

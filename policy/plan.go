@@ -14,7 +14,10 @@ func (j *judge) plan(a *sql.Analysis, i int, out *judgement) (Plan, *refusal) {
 	p := Plan{Statement: s, FilterErrors: j.touchesMasked(s, out), Pinned: j.pinned(s)}
 	rows := rowsOf(s)
 	switch {
-	case s.Verb == sql.Show || s.Verb == sql.Explain:
+	case s.Verb == sql.Explain:
+		p.AnyOutputs = true
+		return p, j.explained(s, out)
+	case s.Verb == sql.Show:
 		p.AnyOutputs = true
 		return p, nil
 	case rows == nil:
@@ -28,6 +31,9 @@ func (j *judge) plan(a *sql.Analysis, i int, out *judgement) (Plan, *refusal) {
 		return Plan{}, refused
 	}
 	p.Outputs = outputs
+	if refused := j.copied(s, outputs, out); refused != nil {
+		return Plan{}, refused
+	}
 	if refused := j.nameSubjects(a, i, rows, out, &p); refused != nil {
 		return Plan{}, refused
 	}
@@ -38,6 +44,38 @@ func (j *judge) plan(a *sql.Analysis, i int, out *judgement) (Plan, *refusal) {
 	}
 	return p, nil
 }
+
+// explained refuses EXPLAIN of what uses masked columns: estimates come from statistics over their values, widths and the
+// memory that ANALYZE reports from their lengths. Comparing with values tells no more than the statement itself would.
+func (j *judge) explained(s *sql.Statement, out *judgement) *refusal {
+	for _, u := range s.Columns {
+		if _, masked := j.masked(u.Column, out); masked && (u.Use != sql.UseMatch || u.With != sql.Column{}) {
+			return &refusal{ruleID(out.reading[u.Table]), fmt.Sprintf("%s is masked for you, and EXPLAIN tells of the sizes and statistics of what a statement uses: explain it without this column", j.binding.name(u.Column))}
+		}
+	}
+	return nil
+}
+
+// copied refuses forms of COPY TO whose rows cannot be taken apart again without doubt, where that is necessary.
+func (j *judge) copied(s *sql.Statement, outputs []OutputPlan, out *judgement) *refusal {
+	if s.Verb != sql.CopyOut || s.Copy == nil || out.open != nil {
+		return nil
+	}
+	i := slices.IndexFunc(outputs, func(o OutputPlan) bool { return o.Mask != nil || o.Subject != "" })
+	switch {
+	case i < 0:
+		return nil
+	case s.Copy.Format == "binary":
+		return &refusal{defaultDeny, fmt.Sprintf("%s must be masked or recorded and cannot be copied in binary format: use text or CSV", outputs[i].Column)}
+	case s.Copy.Format == "text" && s.Copy.Null != plainNull:
+		// Text format prints a value that equals the other NULL exactly like NULL: it would be a way to ask for values.
+		return &refusal{defaultDeny, fmt.Sprintf("%s must be masked or recorded, so NULL may not be written otherwise than %s in text format: leave the option out, or use CSV", outputs[i].Column, plainNull)}
+	}
+	return nil
+}
+
+// plainNull is how COPY writes NULL in text format when it is not told otherwise. No value is written like it.
+const plainNull = `\N`
 
 // rowsOf is the statement whose rows are at stake: the one that runs, or the one inside. nil when there are none.
 func rowsOf(s *sql.Statement) *sql.Statement {

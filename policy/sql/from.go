@@ -36,7 +36,9 @@ func (an *analyser) fromItem(s *scope, n *pg_query.Node, conds *conditions) ([]i
 		return []item{{entry: e, relation: true, columns: true}}, e
 	case *pg_query.Node_RangeTableSample:
 		items, e := an.fromItem(s, n.RangeTableSample.Relation, conds)
-		an.tableSample(s, n.RangeTableSample)
+		if an.tableSample(s, n.RangeTableSample) && e.rel != nil {
+			an.column(Column{e.rel.OID, systemColumns["ctid"].num}, UseFilter, Column{})
+		}
 		return items, e
 	case *pg_query.Node_JoinExpr:
 		return an.join(s, n.JoinExpr, conds)
@@ -46,7 +48,8 @@ func (an *analyser) fromItem(s *scope, n *pg_query.Node, conds *conditions) ([]i
 	}
 }
 
-func (an *analyser) tableSample(s *scope, t *pg_query.RangeTableSample) {
+// tableSample reports whether the sample is chosen by where rows are stored, not by chance alone.
+func (an *analyser) tableSample(s *scope, t *pg_query.RangeTableSample) (byPlace bool) {
 	name := names(t.Method)
 	if len(name) != 1 || name[0] != "bernoulli" && name[0] != "system" {
 		an.refuse("only TABLESAMPLE BERNOULLI and SYSTEM are understood")
@@ -57,6 +60,7 @@ func (an *analyser) tableSample(s *scope, t *pg_query.RangeTableSample) {
 	if t.Repeatable != nil {
 		an.use(an.expr(s, t.Repeatable), UseFilter)
 	}
+	return name[0] == "system" || t.Repeatable != nil
 }
 
 func (an *analyser) rangeVar(s *scope, rv *pg_query.RangeVar) *entry {
