@@ -114,7 +114,7 @@ func (c *conn) answer(m wire.Message) error {
 		return c.row(e, m)
 	case wire.MsgCopyInResponse:
 		c.copyIn.Store(true)
-		e.open(nil)
+		e.openNext()
 	case wire.MsgCopyOutResponse:
 		if err := c.copyOut(e, m); err != nil {
 			return err
@@ -164,6 +164,7 @@ func (c *conn) checkStatus(name, value string) error {
 	switch {
 	case name == "standard_conforming_strings" && value != "on",
 		name == "client_encoding" && value != "UTF8",
+		name == "server_encoding" && value != "UTF8", // names are cut to a number of bytes there
 		name == "session_authorization" && value != c.person.Role,
 		name == "is_superuser" && value != "off" && !c.superuser:
 		return &wire.ProtocolError{Code: "42501", Message: "the session's " + name + " changed to a value that policy cannot be checked under"}

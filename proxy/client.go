@@ -115,7 +115,7 @@ func (c *conn) handle(m wire.Message) error {
 	case wire.MsgCopyData, wire.MsgCopyDone, wire.MsgCopyFail:
 		// Outside of COPY the server ignores them, and so may they pass; inside, the COPY is on record.
 		if m.Type() != wire.MsgCopyData {
-			c.copyIn.Store(false)
+			return c.copied(m)
 		}
 		c.toServer.put(m, c.trail.newest())
 		return nil
@@ -138,6 +138,19 @@ func (c *conn) terminate(m wire.Message) error {
 	}
 	<-c.ended
 	return errTerminate
+}
+
+// copied ends the COPY data of one statement. Where another one of the same string may ask for more, nothing is read until
+// it does: the server drops or refuses there what it would answer elsewhere.
+func (c *conn) copied(m wire.Message) error {
+	c.copyIn.Store(false)
+	c.toServer.put(m, c.trail.newest())
+	if len(c.copies) == 0 {
+		return nil
+	}
+	next := c.copies[0]
+	c.copies = c.copies[1:]
+	return c.await(next, false)
 }
 
 // copyMessage lists what a client may send while the server takes COPY data.
@@ -311,18 +324,21 @@ func (c *conn) record(s *step, v *verdict, now time.Time, p *portal) error {
 func (c *conn) forward(e *execution, m []byte, expect session.Expect, wait bool) error {
 	block := false
 	var newest = c.trail.newest()
-	copies := false
 	for i := range e.steps {
 		s := e.steps[i].plan
 		block = block || s.Statement.Block != sql.BlockNone || len(e.steps) > 1
 		e.ddl = e.ddl || s.Statement.DDL
 		e.filter = e.filter || s.FilterErrors
-		copies = copies || s.Statement.Verb == sql.CopyIn
-		if e.gate == nil && (s.MaxRows > 0 || copies) {
+		copies := s.Statement.Verb == sql.CopyIn
+		switch {
+		case e.gate == nil && (s.MaxRows > 0 || copies):
 			e.gate = newGate()
+		case copies:
+			e.later = append(e.later, newGate())
 		}
 	}
 	g := e.gate
+	c.copies = e.later
 	if !c.push(session.Owed[*execution]{Expect: expect, Exec: e, Block: block}) {
 		c.skipped(e)
 		return nil

@@ -41,8 +41,9 @@ type conn struct {
 	client     net.Conn
 	fromClient *wire.Reader
 	toServer   outbox
-	batch      uint64 // of messages, ended by Sync or Query
-	doomed     bool   // the batch was given something that must fail: what follows up to Sync will not be read
+	batch      uint64  // of messages, ended by Sync or Query
+	doomed     bool    // the batch was given something that must fail: what follows up to Sync will not be read
+	copies     []*gate // of the further COPYs from the client in the string under way
 	statements *session.Names[*prepared]
 	portals    *session.Names[*portal]
 	cursors    *session.Names[cursor]

@@ -31,7 +31,8 @@ type execution struct {
 	portal *portal
 	one    [1]step // backs steps in the common case
 
-	gate *gate // somebody waits for the end of this message
+	gate  *gate   // somebody waits for the end of this message, or for it to ask for COPY data
+	later []*gate // the gates that follow, one for each further COPY from the client in the string
 }
 
 // step is one statement that runs.
@@ -60,12 +61,25 @@ type gate struct {
 
 func newGate() *gate { return &gate{opened: make(chan struct{})} }
 
-// open lets the waiting goroutine go on. The server's goroutine calls it, at most once.
+// open lets the waiting goroutine go on. The server's goroutine calls it, when nothing more can come of the message.
 func (e *execution) open(over *wire.Error) {
 	if e.gate != nil {
 		e.gate.over = over
-		close(e.gate.opened)
-		e.gate = nil
+	}
+	for e.gate != nil {
+		e.openNext()
+	}
+}
+
+// openNext lets it go on to give COPY data, and to wait at the next gate once it has.
+func (e *execution) openNext() {
+	if e.gate == nil {
+		return
+	}
+	close(e.gate.opened)
+	e.gate = nil
+	if len(e.later) > 0 {
+		e.gate, e.later = e.later[0], e.later[1:]
 	}
 }
 

@@ -19,7 +19,7 @@ func (c *conn) parse(m wire.Message) error {
 	if err != nil {
 		return err
 	}
-	name, text := string(p.Name), string(p.Query)
+	name, text := objectName(p.Name), string(p.Query)
 	if c.tooManyNames(len(text)) {
 		return c.refuseNow("54000", "too many prepared statements in this session: close some", text, session.Parse, name)
 	}
@@ -56,6 +56,13 @@ func (c *conn) parse(m wire.Message) error {
 	return nil
 }
 
+// maxName is how many bytes of a name the server looks at (NAMEDATALEN - 1). Names that differ behind them are one to it, and
+// so they must be to us.
+const maxName = 63
+
+// objectName is a prepared statement's or portal's name as the server knows it.
+func objectName(b []byte) string { return string(b[:min(len(b), maxName)]) }
+
 // maxHeld bounds the bytes of statement texts that a session may keep under names.
 const maxHeld = 64 << 20
 
@@ -89,10 +96,13 @@ func (c *conn) tooManyPortals() bool {
 func (st *prepared) plan() *policy.Plan { return &st.verdict.decision.Plans[0] }
 
 // needsColumns says that a result cannot be released without knowing its columns' types.
-func needsColumns(p *policy.Plan) bool {
+func needsColumns(p *policy.Plan) bool { return treated(p) && p.Statement.Copy == nil }
+
+// treated says that rows do not just pass: something in them is masked, hidden or a person's number.
+func treated(p *policy.Plan) bool {
 	return slices.ContainsFunc(p.Outputs, func(o policy.OutputPlan) bool {
 		return o.Mask != nil || o.Subject != "" || o.Hidden
-	}) && p.Statement.Copy == nil
+	})
 }
 
 // askColumns sends a Describe of our own; the client does not see its replies.
@@ -113,7 +123,7 @@ func (c *conn) bind(m wire.Message) error {
 	if err != nil {
 		return err
 	}
-	name, statement := string(b.Portal), string(b.Statement)
+	name, statement := objectName(b.Portal), objectName(b.Statement)
 	if err := c.settle(c.statements.Unsettled(statement, c.batch)); err != nil {
 		return err
 	}
@@ -234,7 +244,7 @@ func (c *conn) describe(m wire.Message) error {
 	if err != nil {
 		return err
 	}
-	name := string(t.Name)
+	name := objectName(t.Name)
 	e := &execution{}
 	expect := session.DescribeStatement
 	if t.Kind == wire.KindStatement {
@@ -282,7 +292,7 @@ func (c *conn) execute(m wire.Message) error {
 	if err != nil {
 		return err
 	}
-	po, ok, err := c.findPortal(string(x.Portal))
+	po, ok, err := c.findPortal(objectName(x.Portal))
 	if err != nil {
 		return err
 	}
@@ -342,7 +352,7 @@ func (c *conn) close(m wire.Message) error {
 	if !c.push(session.Owed[*execution]{Expect: session.Close, Exec: e}) {
 		return nil
 	}
-	name := string(t.Name)
+	name := objectName(t.Name)
 	if t.Kind == wire.KindStatement {
 		c.statements.Remove(name, &e.fate, c.batch)
 	} else {

@@ -129,6 +129,9 @@ func (c *conn) checkShape(v *verdict) {
 			v.refuse("42501", "a statement with a row limit must be sent alone, not in a string of several")
 		case p.Statement.Verb == sql.Execute && slices.ContainsFunc(p.Pinned, func(s policy.PinnedSubject) bool { return s.Param > 0 }):
 			v.refuse("42501", "EXECUTE hides whom its parameters name: use the driver's prepared statements")
+		case p.Statement.Copy != nil && p.Statement.Copy.Format == "text" && p.Statement.Copy.Null != `\N` && treated(p):
+			// A value that is spelled like NULL would pass for it: in clear, and without its person.
+			v.refuse("42501", `NULL must be \N where columns are masked or name persons: in text format no value looks like that`)
 		case p.AboutPersons && p.Statement.Verb == sql.CopyOut && p.Statement.Copy == nil:
 			v.refuse("42501", "this form of COPY cannot be masked")
 		case c.srv.lagging.Load() == lagStop:
@@ -152,7 +155,10 @@ func (c *conn) env(types []uint32) sql.Env {
 				if s.Verb == sql.Prepare {
 					return s.Inner
 				}
-				return s
+				switch s.Verb { // of others EXECUTE would hide that they end blocks, copy, or give and take names
+				case sql.Select, sql.Insert, sql.Update, sql.Delete, sql.Merge:
+					return s
+				}
 			}
 			return nil
 		},

@@ -108,3 +108,13 @@ func TestFilteredErrorsQuoteNoValues(t *testing.T) {
 		}
 	}
 }
+
+func TestServersThatNamesCannotBeFollowedOn(t *testing.T) {
+	var c conn
+	if c.checkStatus("server_encoding", "UTF8") != nil {
+		t.Error("UTF8 is refused")
+	}
+	if c.checkStatus("server_encoding", "EUC_CN") == nil {
+		t.Error("a server that cuts names elsewhere than we do is accepted")
+	}
+}

@@ -42,6 +42,7 @@ type Queue[E any] struct {
 	ring     []Owed[E] // length is a power of two
 	head, n  int
 	blocks   int  // entries with Block
+	unsure   bool // an entry with Block was answered after the last ReadyForQuery
 	skipping bool // an error was answered and its Sync has not been sent: the server discards what it receives
 	status   byte // of the last ReadyForQuery
 	closed   bool
@@ -127,11 +128,11 @@ func (q *Queue[E]) Skipping() bool {
 }
 
 // InBlock reports that whatever is sent next is certain to run inside an explicit transaction block: the last
-// ReadyForQuery said so and nothing outstanding can end the block.
+// ReadyForQuery said so, and nothing that can end the block was carried out since or is outstanding.
 func (q *Queue[E]) InBlock() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.status == 'T' && q.blocks == 0
+	return q.status == 'T' && q.blocks == 0 && !q.unsure
 }
 
 // Status is that of the last ReadyForQuery.
@@ -188,12 +189,14 @@ func (q *Queue[E]) Answer(t, status byte) (Answer[E], error) {
 	case t == 'E' && head.Expect != Query && head.Expect != Sync:
 		a.Done = true
 		q.popLocked()
+		q.unsure = q.unsure || a.Owed.Block
 		a.Dropped = q.dropLocked()
 	case t == 'Z':
-		q.status = status
+		q.status, q.unsure = status, false
 		q.popLocked()
 	case done:
 		q.popLocked()
+		q.unsure = q.unsure || a.Owed.Block
 	}
 	return a, nil
 }

@@ -124,6 +124,25 @@ func TestInBlock(t *testing.T) {
 	}
 }
 
+// Between the reply to an Execute of COMMIT and the ReadyForQuery of its Sync the last status known is an old one.
+func TestInBlockAfterExecutedCommit(t *testing.T) {
+	for _, reply := range []byte{'C', 'E'} {
+		q := session.NewQueue[string]('T')
+		q.Push(session.Owed[string]{Expect: session.Execute, Exec: "commit", Block: true})
+		q.Push(session.Owed[string]{Expect: session.Sync})
+		answer(t, q, reply, "commit", true)
+		if q.InBlock() {
+			t.Errorf("certain of a block although COMMIT was answered with %q", reply)
+		}
+		if _, err := q.Answer('Z', 'T'); err != nil {
+			t.Fatal(err)
+		}
+		if !q.InBlock() {
+			t.Error("not in the block that ReadyForQuery tells of")
+		}
+	}
+}
+
 func TestFullQueueWaits(t *testing.T) {
 	q := session.NewQueue[string]('I')
 	for range session.MaxOwed {

@@ -33,8 +33,8 @@ func TestNamesAreComparedAsTheServerDoes(t *testing.T) {
 					t.Errorf("a masked value left in clear: %q", row)
 				}
 			}
-			if e := errorOf(frames); e == nil || e.Code == "42501" {
-				t.Errorf("the server never saw both names: %s", text(frames))
+			if n := len(values(frames)); n < 2 {
+				t.Errorf("%d rows: %s", n, text(frames))
 			}
 		})
 	}
