@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"shiguan/auditlog/record"
+	"shiguan/policy/sql"
 	"shiguan/proxy/session"
 	"shiguan/proxy/wire"
 )
@@ -149,7 +150,7 @@ func (c *conn) unasked(m wire.Message) error {
 			return err
 		}
 	case wire.MsgNoticeResponse:
-		if e := c.inFlight(); e != nil && e.filter {
+		if c.mayQuote(c.inFlight()) {
 			return nil
 		}
 	case wire.MsgErrorResponse:
@@ -170,6 +171,20 @@ func (c *conn) checkStatus(name, value string) error {
 		return &wire.ProtocolError{Code: "42501", Message: "the session's " + name + " changed to a value that policy cannot be checked under"}
 	}
 	return nil
+}
+
+// mayQuote reports whether an error or notice may contain values that the person may not see: of a statement that touches
+// some, or of the checks that were put off to the end of a transaction which did. e is nil for the COMMIT at a Sync.
+func (c *conn) mayQuote(e *execution) bool {
+	if e == nil || e.filter {
+		return e != nil || c.filtering
+	}
+	s := e.step()
+	if s == nil {
+		return false
+	}
+	checks := s.plan.Statement.Block == sql.BlockCommit || s.plan.Statement.Setting != nil && s.plan.Statement.Setting.Name == "constraints"
+	return checks && c.filtering
 }
 
 // inFlight is what the server is working on.
@@ -201,13 +216,17 @@ func (c *conn) failed(a session.Answer[*execution], m wire.Message) error {
 	if fields.Fatal() {
 		c.parted = true
 	}
-	code := string(fields.Get(wire.FieldCode))
+	code, quotes := string(fields.Get(wire.FieldCode)), c.mayQuote(e)
 	for _, o := range a.Dropped {
 		c.drop(o.Exec)
 	}
 	c.current = nil
 	if e == nil { // COMMIT of an implicit transaction failed at Sync
-		c.toClient.put(m, c.trail.newest())
+		if quotes {
+			c.putFiltered(fields)
+		} else {
+			c.toClient.put(m, c.trail.newest())
+		}
 		return nil
 	}
 	c.settled(&e.fate, session.Failed)
@@ -230,7 +249,7 @@ func (c *conn) failed(a session.Answer[*execution], m wire.Message) error {
 	case e.refused != nil && !fields.Fatal():
 		c.toClient.buf = wire.AppendError(c.toClient.buf, e.refused)
 		c.toClient.under(c.trail.newest())
-	case e.filter:
+	case quotes:
 		c.putFiltered(fields)
 	default:
 		c.putError(e, m, fields)
@@ -323,6 +342,7 @@ func (c *conn) complete(e *execution, m wire.Message) error {
 		return err
 	}
 	c.current = nil
+	c.filtering = c.filtering || e.filter || s.plan.FilterErrors
 	if e.portal != nil {
 		e.portal.rows.Add(s.rows)
 	}
@@ -388,6 +408,9 @@ func (c *conn) ready(a session.Answer[*execution], m wire.Message, status byte) 
 		c.idleBatch.Store(c.batches + 1)
 	}
 	c.batches++
+	if status == wire.TxIdle && c.overrun == nil {
+		c.filtering = false
+	}
 	if e != nil && c.overrun != nil {
 		over := c.overrun
 		c.overrun = nil

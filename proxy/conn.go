@@ -63,6 +63,7 @@ type conn struct {
 	batches    uint64      // ReadyForQuery received
 	ddl        bool        // the open transaction block changed the catalogue
 	overrun    *wire.Error // the Query under way returned too many rows and must still fail
+	filtering  bool        // the open transaction touched masked values: errors and notices up to its end may quote them
 	parted     bool        // the server has said why it closes
 
 	// Set at the login.

@@ -8,6 +8,7 @@ import (
 
 	"shiguan/auditlog/record"
 	"shiguan/policy"
+	"shiguan/policy/mask"
 	"shiguan/policy/sql"
 	"shiguan/proxy/session"
 	"shiguan/proxy/wire"
@@ -303,7 +304,7 @@ func (c *conn) execute(m wire.Message) error {
 	if ok, err := c.renewPortal(po, now); !ok || err != nil {
 		return err
 	}
-	if len(po.plan.Outputs) > 0 && po.columns.Load() == nil && !po.asked && po.plan.Statement.Copy == nil {
+	if (len(po.plan.Outputs) > 0 || po.plan.AnyOutputs && byName(po.plan)) && po.columns.Load() == nil && !po.asked && po.plan.Statement.Copy == nil {
 		c.askColumns(po.of, po.columns, wire.KindPortal, po.name)
 		po.asked = true
 	}
@@ -338,8 +339,13 @@ func (c *conn) renewPortal(po *portal, now time.Time) (ok bool, err error) {
 func samePlan(a, b *policy.Plan) bool {
 	return a.Text == b.Text && a.AnyOutputs == b.AnyOutputs && a.MaxRows == b.MaxRows && a.AboutPersons == b.AboutPersons &&
 		slices.EqualFunc(a.Outputs, b.Outputs, func(x, y policy.OutputPlan) bool {
-			return x.Server == y.Server && x.Column == y.Column && (x.Mask == nil) == (y.Mask == nil) && x.Subject == y.Subject && x.Hidden == y.Hidden
+			return x.Server == y.Server && x.Column == y.Column && sameMask(x.Mask, y.Mask) && x.Subject == y.Subject && x.Hidden == y.Hidden
 		}) && slices.Equal(a.Pinned, b.Pinned)
+}
+
+// sameMask reports that two masks show the same of a value.
+func sameMask(a, b *mask.Mask) bool {
+	return (a == nil) == (b == nil) && (a == nil || a.Spec() == b.Spec())
 }
 
 // close forgets a name.
