@@ -86,12 +86,12 @@ func (l *Log) recover(ctx context.Context) (last Stored, err error) {
 		l.options.Logger.Warn("audit log: a crash left a torn write, which was cut; no record in it had been acknowledged, a copy is in "+tornDir+"/",
 			"record", rec.next, "bytes", rec.torn)
 	}
-	l.assemble(rec, head, published)
+	l.assemble(rec, head, l.witnessedHead(published))
 	l.signer.builder, err = restoreTree(ctx, l.reader, l.tiles, head.Checkpoint, published.Checkpoint, l.options.Logger)
 	if err != nil {
 		return last, err
 	}
-	if err := l.rememberAges(ctx, published.Size, head.Size); err != nil {
+	if err := l.rememberAges(ctx, l.witnessing.witnessed.Load(), head.Size); err != nil {
 		return last, err
 	}
 	if err := finishErasures(l.fs); err != nil {
@@ -100,6 +100,19 @@ func (l *Log) recover(ctx context.Context) (last Stored, err error) {
 	l.metrics, err = newMetrics(l.options.Registerer, l.Status, func() bool { return l.Err() != nil })
 	l.writer.metrics, l.witnessing.metrics = l.metrics, l.metrics
 	return rec.last, err
+}
+
+// witnessedHead is the published head if the quorum has signed it, and none otherwise: whoever can write the file could
+// put any signed head there, and a quorum that the policy no longer names says nothing.
+func (l *Log) witnessedHead(published signedHead) signedHead {
+	if published.signed == nil || l.options.Quorum == nil {
+		return published
+	}
+	if _, _, err := l.options.Quorum.Check(published.signed); err != nil {
+		l.options.Logger.Warn("audit log: the published checkpoint does not have its quorum; nothing counts as witnessed until it has", "size", published.Size, "reason", err)
+		return signedHead{}
+	}
+	return published
 }
 
 // assemble makes the parts that share state.
