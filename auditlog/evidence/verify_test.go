@@ -119,14 +119,17 @@ func TestEveryByteOfEachPart(t *testing.T) {
 			stride = 11
 		}
 		for i := 0; i < len(raw[part]); i += stride {
-			bad := raw
-			bad[part] = bytes.Clone(raw[part])
-			bad[part][i] ^= 1
-			got := failedStep(t, evidence.Rezip(bad), c.policy)
-			if !slices.Contains(may(part, i), got) {
-				t.Fatalf("%s, byte %d of %d: failed step %q, want one of %q", evidence.PartNames[part], i, len(raw[part]), got, may(part, i))
+			for _, flip := range []byte{1, 0x20} { // 0x20 makes a small letter a capital
+				bad := raw
+				bad[part] = bytes.Clone(raw[part])
+				bad[part][i] ^= flip
+				got := failedStep(t, evidence.Rezip(bad), c.policy)
+				if !slices.Contains(may(part, i), got) {
+					t.Fatalf("%s, byte %d of %d changed by %02x: failed step %q, want one of %q",
+						evidence.PartNames[part], i, len(raw[part]), flip, got, may(part, i))
+				}
+				seen[got]++
 			}
-			seen[got]++
 		}
 		if part == 0 && (seen[evidence.StepInclusion] == 0 || seen[evidence.StepQuorum] == 0 || seen[evidence.StepCheckpoint] == 0) {
 			t.Errorf("proof: steps reached %v, want all three", seen)
