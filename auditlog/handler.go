@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"shiguan/auditlog/tiles"
 )
@@ -18,6 +19,9 @@ const (
 	maxPayloadBytes = 8 << 20
 	// payloadReaders bounds how many answers of /payload are made at once.
 	payloadReaders = 8
+	// answerTime is how long one answer may take. Who does not read it would
+	// keep others from theirs.
+	answerTime = time.Minute
 )
 
 // handler serves a log over HTTP: the resources of tlog-tiles to everybody who
@@ -26,17 +30,19 @@ const (
 type handler struct {
 	log     *Log
 	readers chan struct{}
+	time    time.Duration // for one answer
 }
 
 // Handler serves the log's public resources (checkpoint, tile/…) and, for
 // investigators, status, payload/<index> and key/<period>; FORMAT.md describes
 // them. It keeps serving when the log is broken.
 func (l *Log) Handler() http.Handler {
-	return &handler{log: l, readers: make(chan struct{}, payloadReaders)}
+	return &handler{log: l, readers: make(chan struct{}, payloadReaders), time: answerTime}
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.time)) // not of a server: then there is nobody to wait for
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
