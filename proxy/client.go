@@ -78,8 +78,7 @@ func (c *conn) sendUpstream() error {
 // handle deals with one message of the client. The table is closed: an unknown message ends the session.
 func (c *conn) handle(m wire.Message) error {
 	if c.copyIn.Load() && !copyMessage(m.Type()) {
-		// The server would drop the message and end the COPY: replies and what they answer would no longer match.
-		return &wire.ProtocolError{Code: "08P01", Message: "only COPY data may be sent while a COPY is under way"}
+		return errOnlyCopy
 	}
 	if owesReply(m.Type()) {
 		if (c.doomed || c.queue.Skipping()) && m.Type() != wire.MsgSync {
@@ -124,6 +123,10 @@ func (c *conn) handle(m wire.Message) error {
 	}
 	return &wire.ProtocolError{Code: "08P01", Message: "invalid frontend message type"}
 }
+
+// errOnlyCopy ends a session: the server would drop the message and end the COPY, so that replies and what they answer
+// would no longer match.
+var errOnlyCopy = &wire.ProtocolError{Code: "08P01", Message: "only COPY data may be sent while a COPY is under way"}
 
 // terminate lets the server finish what it was sent before, as it would for a client of its own: the replies go to whoever
 // still reads them, and every statement gets its outcome.
@@ -420,9 +423,8 @@ func (c *conn) tooLong(long *wire.TooLongError) error {
 		_, err := c.fromClient.Stream(c.upstream)
 		return err
 	}
-	digest := newDigest()
-	if _, err := c.fromClient.Stream(digest); err != nil {
-		return err
+	if c.copyIn.Load() {
+		return errOnlyCopy
 	}
 	expect := session.Parse
 	switch long.Type {
@@ -432,7 +434,11 @@ func (c *conn) tooLong(long *wire.TooLongError) error {
 	default:
 		return &wire.ProtocolError{Code: "08P01", Message: "message is too long"}
 	}
-	if c.queue.Skipping() {
+	digest := newDigest()
+	if _, err := c.fromClient.Stream(digest); err != nil {
+		return err
+	}
+	if c.doomed || c.queue.Skipping() {
 		return nil
 	}
 	v := verdict{purpose: c.purpose}

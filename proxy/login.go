@@ -19,6 +19,7 @@ func (s *Server) authenticate(nc net.Conn, asked *params) (person auth.Person, r
 		return person, nil, nil
 	}
 	reader = wire.NewReader(nc, maxAuthMessage)
+	reader.Accept(string(wire.MsgPassword))
 	conversation := s.people.Load().Begin(asked.user)
 	for first := true; ; first = false {
 		data, refusal, err := readSASL(reader, first)
@@ -54,7 +55,9 @@ func (s *Server) authenticate(nc net.Conn, asked *params) (person auth.Person, r
 			return person, nil, &wire.Error{Code: "08P01", Message: "the client sent more before it was let in"}
 		}
 		result, asked.final = "ok", reply
-		return conversation.Person(), wire.NewReader(nc, s.limits.MessageBytes), nil
+		reader = wire.NewReader(nc, s.limits.MessageBytes)
+		reader.Accept(wire.ClientTypes)
+		return conversation.Person(), reader, nil
 	}
 }
 
@@ -77,11 +80,12 @@ const scramSHA256 = "SCRAM-SHA-256"
 // readSASL reads the client's next SASL message. An error means that there is nobody to talk to any more.
 func readSASL(reader *wire.Reader, first bool) (data []byte, refusal *wire.Error, err error) {
 	m, err := reader.Next()
+	var violation *wire.ProtocolError
+	if errors.As(err, &violation) {
+		return nil, &wire.Error{Code: "08P01", Message: "expected a SASL response"}, nil
+	}
 	if err != nil {
 		return nil, nil, err
-	}
-	if m.Type() != wire.MsgPassword {
-		return nil, &wire.Error{Code: "08P01", Message: "expected a SASL response"}, nil
 	}
 	if !first {
 		return m.Body(), nil, nil

@@ -33,6 +33,8 @@ func guard(text string, major int) (*lexer, *Error) {
 		return nil, &Error{Reason: "the statement is nested too deeply or chains too many operators: simplify it, or use = ANY (array) instead of a long OR", Position: -1}
 	case len(text) <= maxSmallText && l.tokens > maxTokens && l.maxNest > maxFlatNest, l.tokens > maxFlatTokens:
 		return nil, &Error{Reason: "the statement has too many words: send it in parts", Position: -1}
+	case l.ends > maxStatements:
+		return nil, &Error{Reason: "there are more than 5,000 statements in the text: send it in parts", Position: -1}
 	case l.skew == "system_user" && major < 16:
 		return nil, &Error{Reason: "system_user is a column's name to this server and a function's to newer ones: quote it", Position: -1}
 	case l.junk && major < 16:

@@ -15,6 +15,7 @@ type lexer struct {
 	chain   []int // for each open bracket level, tokens since the last comma that could nest to the left
 	joined  []int // for each open bracket level, set operations, which commas do not end
 	open    int   // sum of chain and joined
+	ends    int   // semicolons
 
 	skew string // first word whose class differs between PostgreSQL 14 and 17
 	junk bool   // a number or parameter runs into letters: older servers read two tokens, newer one or none
@@ -28,6 +29,7 @@ const (
 	maxFlatNest   = 64 // in larger texts: lists of values, not expressions
 	maxTokens     = 5000
 	maxFlatTokens = 400_000
+	maxStatements = 5000 // of one text: each costs more memory than its words
 	maxComment    = 32
 	maxOperator   = 63
 	maxIdentifier = 63
@@ -286,6 +288,7 @@ func (l *lexer) punctuation(c byte) *Error {
 		l.open -= l.chain[top]
 		l.chain[top] = 0
 	case ';':
+		l.ends++
 		l.open -= l.chain[top]
 		l.chain[top] = 0
 		if top == 0 {

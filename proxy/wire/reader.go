@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"io"
+	"strings"
 	"sync"
 )
 
@@ -25,6 +26,7 @@ var (
 type Reader struct {
 	src   io.Reader
 	limit int
+	types string // accepted; "" for all
 
 	buf   []byte // nil while released; buf[start:end] is received and not yet handed out
 	start int
@@ -47,6 +49,10 @@ func NewReader(src io.Reader, limit int) *Reader {
 // SetLimit changes the largest message taken whole, from the next message on. A peer that has not logged in yet deserves a
 // small one.
 func (r *Reader) SetLimit(limit int) { r.limit = max(limit, headerSize) }
+
+// Accept says which types of messages may come, from the next one on. Another one breaks the protocol at its first byte: a
+// client that speaks something else would otherwise be waited for, for as many bytes as it seems to announce.
+func (r *Reader) Accept(types string) { r.types = types }
 
 // Next blocks until one whole message is there and returns it. The message aliases the buffer and is valid until the next
 // call of Next, Stream, Skip or Idle. For a message longer than the limit it returns *TooLongError and consumes nothing.
@@ -78,6 +84,10 @@ func (r *Reader) frame() (int, error) {
 			return 0, errUnfinished
 		}
 		return 0, r.long
+	}
+	if r.types != "" && r.end > r.start && strings.IndexByte(r.types, r.buf[r.start]) < 0 {
+		r.broken = violation("invalid frontend message type %d", r.buf[r.start])
+		return 0, r.broken
 	}
 	if r.end-r.start < headerSize {
 		return 0, nil

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -322,6 +323,26 @@ func TestStreamIsConstant(t *testing.T) {
 	})
 	if spent > 1<<20 {
 		t.Errorf("%d bytes were allocated to pass on %d", spent, size)
+	}
+}
+
+// A message of a type that may not come is refused at its first byte, whatever length it announces.
+func TestReaderAccept(t *testing.T) {
+	for _, input := range []string{"G", "GET / HTTP/1.1", "\x00\x00\x00\x00\x26", "Z\x7f\xff\xff\xff"} {
+		r := wire.NewReader(strings.NewReader("S\x00\x00\x00\x04"+input), 100)
+		r.Accept(wire.ClientTypes)
+		if m, err := r.Next(); err != nil || m.Type() != wire.MsgSync {
+			t.Fatalf("Sync: %v", err)
+		}
+		for range 2 {
+			var violation *wire.ProtocolError
+			if _, err := r.Next(); !errors.As(err, &violation) {
+				t.Errorf("%q: %v", input, err)
+			}
+		}
+		if r.Ready() {
+			t.Errorf("%q is ready", input)
+		}
 	}
 }
 

@@ -81,3 +81,6 @@ func ClientName(t byte) string { return clientNames[t] }
 
 // ServerName is PostgreSQL's name of a server's message type, "" when there is no such type.
 func ServerName(t byte) string { return serverNames[t] }
+
+// ClientTypes are the messages that a client may send once it has logged in.
+const ClientTypes = "BCDEFHPQSXcdf"

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -112,9 +113,11 @@ func readManifest() error {
 	return json.Unmarshal(text, &city.Manifest)
 }
 
-// freePorts finds the base of a run of ports that nobody listens on.
+// freePorts finds the base of a run of ports that nobody listens on. It begins anywhere, since others may be looking too,
+// and stays below the ports that the kernel gives away.
 func freePorts() (int, error) {
-	for base := 21000; base < 60000; base += 20 {
+	for range 100 {
+		base := 10000 + 20*rand.IntN(1000)
 		free := true
 		for port := base; port < base+10 && free; port++ {
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))

@@ -9,7 +9,7 @@ import psycopg2.extras
 def show(what, cursor, statement, args=None):
     try:
         cursor.execute(statement, args)
-        rows = cursor.fetchall() if cursor.description else None
+        rows = [[bytes(v) if isinstance(v, memoryview) else v for v in r] for r in cursor] if cursor.description else None
         print(what, cursor.statusmessage, cursor.rowcount, [tuple(d) for d in cursor.description or ()], rows)
     except psycopg2.Error as e:
         print(what, type(e).__name__, e.pgcode, e.pgerror)
