@@ -35,6 +35,7 @@ type Report struct {
 	Opened            uint64 `json:"opened"`             // payloads opened and decoded
 	Erased            uint64 `json:"erased"`             // records whose content was lawfully erased
 	NotForUs          uint64 `json:"not_for_us"`         // records that none of the identities opens
+	PublicOnly        bool   `json:"public_only"`        // the source has no sealed payloads: only the tree was checked
 
 	Sessions    uint64 `json:"sessions"`    // closed, with totals that match
 	Interrupted uint64 `json:"interrupted"` // ended by a restart, without totals
@@ -101,6 +102,15 @@ type fsck struct {
 }
 
 func (f *fsck) run(ctx context.Context) error {
+	if u, ok := f.src.(*urlSource); ok {
+		public, err := u.publicOnly(ctx)
+		if err != nil {
+			return err
+		}
+		if public != nil {
+			f.src, f.o.Identities, f.report.PublicOnly = public, nil, true
+		}
+	}
 	if err := f.heads(ctx); err != nil {
 		return err
 	}

@@ -116,6 +116,9 @@ func (f *fsck) checkOne(ctx context.Context, c *checked) error {
 	if err != nil {
 		return &Contradiction{Where: where, What: "its leaf is not one", Err: err}
 	}
+	if f.report.PublicOnly {
+		return nil
+	}
 	if sum := sha256.Sum256(c.Sealed); sum != leaf.Sealed {
 		return &Contradiction{Where: where, What: "the sealed payload is not the leaf's",
 			Want: fmt.Sprintf("the leaf states SHA-256 %x", leaf.Sealed), Have: fmt.Sprintf("its bytes give %x", sum)}

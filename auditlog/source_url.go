@@ -59,7 +59,7 @@ func (u *urlSource) open(ctx context.Context, path string) (io.ReadCloser, error
 	if err != nil {
 		return nil, err
 	}
-	resp, err := u.client.Do(req)
+	resp, err := u.do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +69,26 @@ func (u *urlSource) open(ctx context.Context, path string) (io.ReadCloser, error
 		return nil, &statusError{u.base + "/" + path, resp.StatusCode}
 	}
 	return resp.Body, nil
+}
+
+// patience is how often a server may say that it is asked too often.
+const patience = 10
+
+// do asks, and asks again after a pause where the server wants one.
+func (u *urlSource) do(req *http.Request) (*http.Response, error) {
+	for again := 0; ; again++ {
+		resp, err := u.client.Do(req)
+		if err != nil || resp.StatusCode != http.StatusTooManyRequests || again == patience {
+			return resp, err
+		}
+		io.Copy(io.Discard, io.LimitReader(resp.Body, maxSmall))
+		resp.Body.Close()
+		select {
+		case <-time.After(time.Second):
+		case <-req.Context().Done():
+			return nil, req.Context().Err()
+		}
+	}
 }
 
 func (u *urlSource) get(ctx context.Context, path string) ([]byte, error) {

@@ -12,19 +12,22 @@ import (
 	"time"
 )
 
-// Handler serves the protocol: POST /add-checkpoint and GET /<hex SHA-256(origin)>/checkpoint. It may be mounted below a
-// prefix with http.StripPrefix. Connections are bounded by Serve; under another server that server must do it.
+// Handler serves the protocol: POST /add-checkpoint and GET /<hex SHA-256(origin)>/checkpoint, and of the logs that are
+// mirrored tlog-tiles at /mirror/<hex SHA-256(origin)>/. It may be mounted below a prefix with http.StripPrefix. Connections are bounded by Serve; under another server that server must do it.
 func (w *Witness) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /add-checkpoint", w.limited(w.addCheckpoint))
-	mux.HandleFunc("GET /{origin}/checkpoint", w.limited(w.showCheckpoint))
+	mux.HandleFunc("POST /add-checkpoint", w.limited(w.callers, w.addCheckpoint))
+	mux.HandleFunc("GET /{origin}/checkpoint", w.limited(w.callers, w.showCheckpoint))
+	readers := newCallers(w.limits.forMirror())
+	mux.HandleFunc("GET /mirror/{origin}/checkpoint", w.limited(readers, w.mirrorCheckpoint))
+	mux.HandleFunc("GET /mirror/{origin}/tile/{path...}", w.limited(readers, w.mirrorTile))
 	return mux
 }
 
 // limited answers callers that ask too often with 429, before anything is read for them.
-func (w *Witness) limited(next http.HandlerFunc) http.HandlerFunc {
+func (w *Witness) limited(callers *callers, next http.HandlerFunc) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
-		if !w.callers.allow(callerAddr(r), w.clock()) {
+		if !callers.allow(callerAddr(r), w.clock()) {
 			w.metrics.limited.Inc()
 			rw.Header().Set("Retry-After", "1")
 			http.Error(rw, "too many requests", http.StatusTooManyRequests)

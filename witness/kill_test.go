@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -41,9 +42,12 @@ func runChild(dir string) error {
 	}
 	vkey := os.Getenv(childEnv + "_LOG")
 	origin, _, _ := strings.Cut(vkey, "+")
-	w, err := witness.Open(witness.Options{
-		Signer: signer, StateDir: dir, Logs: []witness.LogConfig{{Origin: origin, VKey: vkey}}, Limits: unlimited,
-	})
+	o := witness.Options{
+		Signer: signer, StateDir: dir, Limits: unlimited, MirrorInterval: time.Millisecond,
+		Logs: []witness.LogConfig{{Origin: origin, VKey: vkey, Mirror: os.Getenv(childEnv + "_MIRROR")}},
+	}
+	o.SetMirror((*os.File).Sync, 2)
+	w, err := witness.Open(o)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,8 @@ type Limits struct {
 	StrangerBurst int        // default 30
 	KnownRate     rate.Limit // requests a second from an address that did, default 100
 	KnownBurst    int        // default 200
+	MirrorRate    rate.Limit // requests a second for files of mirrored logs, from one address, default 500
+	MirrorBurst   int        // default 1000
 }
 
 func (l Limits) withDefaults() Limits {
@@ -30,6 +32,8 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.StrangerBurst, 30)
 	setDefault(&l.KnownRate, 100)
 	setDefault(&l.KnownBurst, 200)
+	setDefault(&l.MirrorRate, 500)
+	setDefault(&l.MirrorBurst, 1000)
 	return l
 }
 
@@ -79,6 +83,12 @@ func (c *callers) allow(addr netip.Addr, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.callerLocked(addr).bucket.AllowN(now, 1)
+}
+
+// forMirror are the callers of mirrored files, which cost less than a submission and are asked for by the thousand.
+func (l Limits) forMirror() Limits {
+	l.StrangerRate, l.StrangerBurst = l.MirrorRate, l.MirrorBurst
+	return l
 }
 
 // know remembers that a validly signed checkpoint came from the address.

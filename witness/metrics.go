@@ -13,6 +13,7 @@ type metrics struct {
 	limited    prometheus.Counter
 	size       *prometheus.GaugeVec
 	last       *prometheus.GaugeVec
+	mirrors    mirrorCollector
 }
 
 // newMetrics registers the witness's metrics, with what was restored from the state directory.
@@ -40,6 +41,9 @@ func newMetrics(w *Witness, registerer prometheus.Registerer) (*metrics, error) 
 		m.requests.WithLabelValues(result)
 	}
 	for _, l := range w.logs {
+		if l.mirror != nil {
+			m.mirrors = append(m.mirrors, l.mirror)
+		}
 		m.size.WithLabelValues(l.origin).Set(float64(l.latest.Size))
 		m.last.WithLabelValues(l.origin).Set(seconds(l.signed))
 	}
@@ -55,7 +59,11 @@ func newMetrics(w *Witness, registerer prometheus.Registerer) (*metrics, error) 
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.requests, m.limited, m.size, m.last}
+	all := []prometheus.Collector{m.requests, m.limited, m.size, m.last}
+	if len(m.mirrors) > 0 {
+		all = append(all, m.mirrors)
+	}
+	return all
 }
 
 func (m *metrics) unregister() {
@@ -79,4 +87,40 @@ func seconds(t time.Time) float64 {
 		return 0
 	}
 	return float64(t.Unix())
+}
+
+var (
+	mirrorSizeDesc = prometheus.NewDesc("shiguan_witness_mirror_size",
+		"Tree size of the log's mirrored copy, in leaves.", []string{"origin"}, nil)
+	mirrorLagDesc = prometheus.NewDesc("shiguan_witness_mirror_lag_seconds",
+		"For how long a head that was co-signed has not been mirrored; 0 if the copy is complete.", []string{"origin"}, nil)
+	mirrorFailuresDesc = prometheus.NewDesc("shiguan_witness_mirror_failures_total",
+		"Attempts to mirror the log that failed; they are repeated.", []string{"origin"}, nil)
+	mirrorStoppedDesc = prometheus.NewDesc("shiguan_witness_mirror_stopped",
+		"1 if the log is not mirrored any more, because its copy is damaged or its disk failed.", []string{"origin"}, nil)
+)
+
+// mirrorCollector asks the mirrors when Prometheus does: a lag grows by itself.
+type mirrorCollector []*mirror
+
+// Describe implements prometheus.Collector.
+func (c mirrorCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{mirrorSizeDesc, mirrorLagDesc, mirrorFailuresDesc, mirrorStoppedDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c mirrorCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, m := range c {
+		failures, stopped := m.trouble()
+		off := 0.0
+		if stopped {
+			off = 1
+		}
+		ch <- prometheus.MustNewConstMetric(mirrorSizeDesc, prometheus.GaugeValue, float64(m.size()), m.log.origin)
+		ch <- prometheus.MustNewConstMetric(mirrorLagDesc, prometheus.GaugeValue, m.lag().Seconds(), m.log.origin)
+		ch <- prometheus.MustNewConstMetric(mirrorFailuresDesc, prometheus.CounterValue, float64(failures), m.log.origin)
+		ch <- prometheus.MustNewConstMetric(mirrorStoppedDesc, prometheus.GaugeValue, off, m.log.origin)
+	}
 }

@@ -126,6 +126,9 @@ func (w *Witness) cosignLocked(l *logState, r *request, logSignatures []tiles.Si
 	l.latest, l.signed = r.head, now
 	l.shown.Store(&checkpoint)
 	w.metrics.cosigned(l.origin, r.head.Size, now)
+	if l.mirror != nil {
+		l.mirror.cosigned(r.head.Size, now)
+	}
 	return answer{status: http.StatusOK, result: resultCosigned, lines: lines}
 }
 

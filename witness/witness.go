@@ -1,11 +1,12 @@
 package witness
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,27 +25,43 @@ type Options struct {
 	MoreSigners []*tiles.CosignatureSigner
 	Logs        []LogConfig // the logs it co-signs; one with several keys stands here several times
 	StateDir    string      // owned by this witness alone; created if missing
-	Limits      Limits
-	Logger      *slog.Logger
-	Registerer  prometheus.Registerer
-	Clock       func() time.Time // time.Now if nil
+	// MirrorDir holds the copies of the logs that are mirrored; StateDir/mirror if empty. It must be this witness's own.
+	MirrorDir string
+	// MirrorInterval is the least time between two looks at a log; two seconds if zero.
+	MirrorInterval time.Duration
+
+	Limits     Limits
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Clock      func() time.Time // time.Now if nil
+
+	mirrorSync func(*os.File) error // nil: (*os.File).Sync
+	noteEvery  int                  // 0: defaultNoteEvery
 }
 
 // LogConfig is one key of a log. Origin MUST be the name of the key.
-type LogConfig struct{ Origin, VKey string }
+type LogConfig struct {
+	Origin, VKey string
+	Mirror       string // if the log is mirrored: the URL of its tlog-tiles
+}
 
 // Witness co-signs checkpoints. It is safe for concurrent use.
 type Witness struct {
-	signers  []*tiles.CosignatureSigner
-	own      []note.Verifier // of signers
-	dir      *stateDir
-	logs     map[string]*logState // by origin hash; fixed after Open
-	callers  *callers
-	limits   Limits
-	slots    chan struct{} // one for each request being handled
-	logger   *slog.Logger
-	metrics  *metrics
-	clock    func() time.Time
+	signers []*tiles.CosignatureSigner
+	own     []note.Verifier // of signers
+	dir     *stateDir
+	logs    map[string]*logState // by origin hash; fixed after Open
+	callers *callers
+	limits  Limits
+	slots   chan struct{} // one for each request being handled
+	logger  *slog.Logger
+	metrics *metrics
+	clock   func() time.Time
+
+	mirrorLock  *os.File // flocked while the witness runs; nil: nothing is mirrored
+	mirroring   sync.WaitGroup
+	stopMirrors context.CancelFunc
+
 	failed   chan struct{} // closed once state could not be made durable
 	failure  atomic.Pointer[error]
 	failOnce sync.Once
@@ -54,6 +71,8 @@ type Witness struct {
 type logState struct {
 	origin string
 	keys   []note.Verifier // none: the log is no longer configured, its last checkpoint is only shown
+	url    string          // of the log's tiles, if it is mirrored
+	mirror *mirror         // nil: it is not mirrored; fixed after Open
 
 	// mu is held from reading the latest checkpoint until its successor is durable: the compare-and-set of tlog-witness.
 	mu     sync.Mutex
@@ -98,11 +117,15 @@ func Open(o Options) (*Witness, error) {
 		return nil, err
 	}
 	if err := w.restore(); err != nil {
-		return nil, errors.Join(err, w.dir.close())
+		return nil, errors.Join(err, w.release())
+	}
+	if err := w.openMirrors(o); err != nil {
+		return nil, errors.Join(err, w.release())
 	}
 	if w.metrics, err = newMetrics(w, o.Registerer); err != nil {
-		return nil, errors.Join(err, w.dir.close())
+		return nil, errors.Join(err, w.release())
 	}
+	w.startMirrors()
 	return w, nil
 }
 
@@ -151,6 +174,12 @@ func configuredLogs(configs []LogConfig) (map[string]*logState, error) {
 			}
 		}
 		logs[id].keys = append(logs[id].keys, v)
+		if c.Mirror != "" && logs[id].url != "" && c.Mirror != logs[id].url {
+			return nil, fmt.Errorf("log %s has two addresses to mirror it from: keep one", c.Origin)
+		}
+		if c.Mirror != "" {
+			logs[id].url = c.Mirror
+		}
 	}
 	return logs, nil
 }
@@ -199,13 +228,8 @@ func (l *logState) restore(id string, signed []byte, own []note.Verifier) error 
 	if err != nil {
 		return fmt.Errorf("its signatures: %w", err)
 	}
-	for _, s := range good {
-		if !slices.ContainsFunc(own, func(v note.Verifier) bool { return s.Name == v.Name() && s.KeyID == v.KeyHash() }) {
-			continue
-		}
-		if l.signed, err = tiles.CosignatureTime(s.Blob); err != nil {
-			return err
-		}
+	if l.signed, err = cosignatureTime(good, own); err != nil {
+		return err
 	}
 	l.origin, l.latest = head.Origin, head
 	l.shown.Store(&signed)
@@ -231,8 +255,19 @@ func (w *Witness) fail(err error) {
 	})
 }
 
-// Close gives the state directory back. The handler MUST NOT be in use any more.
+// Close ends the mirrors and gives the state directory back. The handler MUST NOT be in use any more.
 func (w *Witness) Close() error {
+	w.stopMirrors()
+	w.mirroring.Wait()
 	w.metrics.unregister()
-	return w.dir.close()
+	return w.release()
+}
+
+// release gives back the locks.
+func (w *Witness) release() error {
+	err := w.dir.close()
+	if w.mirrorLock != nil {
+		err = errors.Join(err, w.mirrorLock.Close())
+	}
+	return err
 }

@@ -34,7 +34,8 @@ and the witnesses' cosignatures, and where it can open the records, the numberin
 beside a running proxy and changes nothing.
 
 With the investigator's configuration it checks everything. With --url or --dir and --key it needs nothing else, and checks
-what can be checked without opening a record.
+what can be checked without opening a record. Where only the public part of a log is served (C2SP tlog-tiles), as a witness
+that mirrors does, it checks every entry, tile and root, and the output says that no sealed payload was there to check.
 
 Exit codes: 0 the log holds, 1 it contradicts itself (and the output says where, with both sides), 2 it cannot be read.`,
 		Example: `  shiguan fsck
@@ -185,6 +186,9 @@ func openedText(r auditlog.Report) string {
 	}
 	if r.NotForUs > 0 {
 		text += fmt.Sprintf(", %d not with our identity", r.NotForUs)
+	}
+	if r.PublicOnly {
+		return "none: only the public part of the log is there, as in a mirror"
 	}
 	if r.Opened == 0 && r.Erased == 0 {
 		return "none: checked without opening records"

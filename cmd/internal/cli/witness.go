@@ -27,6 +27,10 @@ func witnessCommand() *cobra.Command {
 cosigned. A witness learns sizes and hashes, nothing of what is recorded. It must be run by another department than the
 log's, on a machine of its own.
 
+With mirror: true beside a log it also keeps a copy of the log's public part, checked up to the head that it cosigned, and
+serves it at /mirror/<hex SHA-256 of the origin>/: ` + "`shiguan fsck --url`" + ` checks it there, and the public part of a lost log is
+restored by copying it.
+
 Exit code 3: a head could not be made durable, and nothing is cosigned any more. Find out what is wrong with the disk before
 you start the witness again.`,
 		Args: cobra.NoArgs,
@@ -84,9 +88,14 @@ func witnessOptions(cfg *configs.Witness) (*witness.Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &witness.Options{Name: cfg.Name, Signer: signers[0], MoreSigners: signers[1:], StateDir: cfg.State.String()}
+	o := &witness.Options{Name: cfg.Name, Signer: signers[0], MoreSigners: signers[1:], StateDir: cfg.State.String(),
+		MirrorDir: cfg.Mirrors.String()}
 	for _, l := range cfg.Logs {
-		o.Logs = append(o.Logs, witness.LogConfig{Origin: l.Origin, VKey: l.VKey})
+		log := witness.LogConfig{Origin: l.Origin, VKey: l.VKey}
+		if l.Mirror {
+			log.Mirror = l.URL
+		}
+		o.Logs = append(o.Logs, log)
 	}
 	return o, nil
 }
