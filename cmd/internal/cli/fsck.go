@@ -22,6 +22,7 @@ type fsckFlags struct {
 	deskFlags
 	dir, url    string
 	key, policy string
+	others      bool
 }
 
 func fsckCommand() *cobra.Command {
@@ -36,6 +37,9 @@ beside a running proxy and changes nothing.
 With the investigator's configuration it checks everything. With --url or --dir and --key it needs nothing else, and checks
 what can be checked without opening a record. Where only the public part of a log is served (C2SP tlog-tiles), as a witness
 that mirrors does, it checks every entry, tile and root, and the output says that no sealed payload was there to check.
+
+A record that the configured identity does not open was sealed for other investigators only, or the file of its key period in
+keys/ is damaged. Nobody but they can tell, so fsck does not pass then, unless --others says that such records are expected.
 
 Exit codes: 0 the log holds, 1 it contradicts itself (and the output says where, with both sides), 2 it cannot be read.`,
 		Example: `  shiguan fsck
@@ -61,6 +65,9 @@ Exit codes: 0 the log holds, 1 it contradicts itself (and the output says where,
 						Want: "the configuration says " + c.Origin, Have: "its head says " + report.Origin}
 				}
 			}
+			if err == nil && report.NotForUs > 0 && !flags.others {
+				err = unopened(report)
+			}
 			if err := printFsck(cmd.OutOrStdout(), report, err, flags.asJSON, zone); err != nil {
 				return err
 			}
@@ -72,6 +79,7 @@ Exit codes: 0 the log holds, 1 it contradicts itself (and the output says where,
 	f.StringVar(&flags.dir, "dir", "", "the log's directory, or a copy of it, instead of the configuration's")
 	f.StringVar(&flags.url, "url", "", "the log's address, instead of the configuration's")
 	f.StringVar(&flags.key, "key", "", "the log's verifier key: only its signature counts, no witness is asked for")
+	f.BoolVar(&flags.others, "others", false, "records sealed for other investigators only are expected")
 	f.StringVar(&flags.policy, "policy", "", "the quorum policy whose signatures count, instead of the configuration's")
 	cmd.MarkFlagsMutuallyExclusive("dir", "url")
 	cmd.MarkFlagsMutuallyExclusive("key", "policy")
@@ -190,7 +198,7 @@ func openedText(r auditlog.Report) string {
 	if r.PublicOnly {
 		return "none: only the public part of the log is there, as in a mirror"
 	}
-	if r.Opened == 0 && r.Erased == 0 {
+	if r.Opened == 0 && r.Erased == 0 && r.NotForUs == 0 {
 		return "none: checked without opening records"
 	}
 	return text
@@ -212,6 +220,12 @@ func checkpointText(r auditlog.Report) string {
 	default:
 		return fmt.Sprintf("size %d, signatures hold", r.Witnessed)
 	}
+}
+
+// unopened says that what was checked holds, and that not all could be checked.
+func unopened(r auditlog.Report) error {
+	return fmt.Errorf("%d of %d records cannot be opened with this identity, everything else holds: if they were sealed for other investigators, "+
+		"run fsck as one of them or pass --others; if not, a file in keys/ was damaged: restore it from a backup", r.NotForUs, r.Durable)
 }
 
 // fsckVerdict gives the exit code. A contradiction has been printed already, with both sides.
