@@ -55,9 +55,6 @@ func parseHeader(b []byte) header {
 	}
 }
 
-// zero reports whether the header is what unwritten space looks like.
-func (h header) zero() bool { return h == header{} }
-
 // plausible reports whether a frame of that length can exist at all.
 func (h header) plausible() bool {
 	return h.length >= record.LeafSize && h.length <= maxLength && h.batch <= h.index

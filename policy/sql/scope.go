@@ -37,7 +37,6 @@ type scope struct {
 	sublink      bool
 	mayAggregate bool
 	targets      []field // output columns, which ORDER BY and GROUP BY may name
-	windowDefs   map[string]struct{}
 }
 
 // withoutTargets is the same level where names of outputs mean nothing, as inside OVER and aggregates.

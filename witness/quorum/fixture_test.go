@@ -26,7 +26,6 @@ type testLog struct {
 	t      *testing.T
 	signer *tiles.LogSigner
 	vkey   string
-	mu     sync.Mutex
 	hashes []tlog.Hash
 	size   uint64
 }

@@ -108,7 +108,7 @@ func TestSpoiltSecondCosignature(t *testing.T) {
 		}
 		lines[1].Blob = bytes.Clone(lines[1].Blob)
 		lines[1].Blob[1000] ^= 1
-		io.WriteString(rw, string(lines[1].AppendLine(lines[0].AppendLine(nil))))
+		rw.Write(lines[1].AppendLine(lines[0].AppendLine(nil)))
 	})
 	c.cosigned(10, inspection, auditors, auditors+"-pq", bureau, bureau+"-pq")
 }
