@@ -11,12 +11,13 @@ import (
 func keyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
-		Short: "Make the keys of logs, witnesses and investigators",
-		Long: `Each key is written to a file that only its owner may read; no file is ever overwritten. The public part, where there
+		Short: "Make keys, and erase those of a log's past",
+		Long: `Each new key is written to a file that only its owner may read; no file is ever overwritten. The public part, where there
 is one, is printed: it belongs into the quorum policy or into the proxies' recipients file.`,
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(keyNewLogCommand(), keyNewWitnessCommand(), keyNewIdentityCommand(), keyNewSubjectCommand())
+	cmd.AddCommand(keyNewLogCommand(), keyNewWitnessCommand(), keyNewIdentityCommand(), keyNewSubjectCommand(),
+		keyListPeriodsCommand(), keyErasePeriodCommand())
 	return cmd
 }
 

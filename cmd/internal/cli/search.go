@@ -14,7 +14,7 @@ import (
 	"shiguan/cmd/internal/investigation"
 )
 
-const lawfullyErased = "content lawfully erased"
+const lawfullyErased = "existed, content lawfully erased"
 
 func searchCommand() *cobra.Command {
 	var desk deskFlags
