@@ -3,6 +3,7 @@ package campaign
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -170,6 +171,9 @@ func (w *crew) hireAll(t *testing.T, c *citytest.City, address string) {
 		w.hire(hired.n, person, dsn, hired.works...)
 	}
 }
+
+// address is where the city's own proxy listens.
+func address(c *citytest.City) string { return fmt.Sprintf("%s:%d", c.Proxy.Host, c.Proxy.Port) }
 
 // start sets everybody to work and returns how to end that.
 func (w *crew) start(t *testing.T) (stop func()) {

@@ -3,7 +3,6 @@ package campaign
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -102,7 +101,7 @@ func (k *killer) publishing() string {
 	names := []string{"head.tmp", "head", "checkpoint.tmp", "checkpoint"}
 	want := names[rand.IntN(len(names))]
 	buf := make([]byte, 4096)
-	events.SetReadDeadline(time.Now().Add(3 * time.Second))
+	events.SetReadDeadline(time.Now().Add(1500 * time.Millisecond))
 	for {
 		n, err := events.Read(buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -187,7 +186,7 @@ func (b *bystanders) revive() {
 func TestKilledAtAnyMoment(t *testing.T) {
 	c := ownCity(t)
 	crew := &crew{ledger: newLedger()}
-	crew.hireAll(t, c, fmt.Sprintf("%s:%d", c.Proxy.Host, c.Proxy.Port))
+	crew.hireAll(t, c, address(c))
 	stop := crew.start(t)
 	defer stop()
 	began := time.Now()
@@ -211,6 +210,9 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	verified := time.Now()
 	report, _ := command(t, c, 0, "fsck", "--config", c.Config)
 	fsck := time.Since(verified)
+	if ok, output := holds(t, installReferee(t), c.LogURL, c.LogVKey); !ok {
+		t.Errorf("the referee rejects the log:\n%s", output)
+	}
 	h := readHistory(t, k.log, c.Config)
 	f := crew.ledger.compare(t, h, crew.ledger.tokensWritten(t, superuser(t, c)))
 	t.Logf("%d kills in %v: %v; %d kills of witnesses and console", k.kills, took.Round(time.Second), k.ways, others.all)
