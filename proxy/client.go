@@ -295,7 +295,7 @@ func (c *conn) mustWait(e *execution) bool {
 			return true
 		}
 		if s.MayWrite {
-			if len(e.steps) > 1 || !rowVerb(s.Verb) {
+			if len(e.steps) > 1 || !rowVerb(s.Verb) || len(s.Functions) > 0 {
 				return true
 			}
 			writes = true
@@ -304,7 +304,8 @@ func (c *conn) mustWait(e *execution) bool {
 	return writes && !c.queue.InBlock()
 }
 
-// rowVerb lists the statements that the server can undo at the end of a transaction block, whatever they did.
+// rowVerb lists the statements that the server can undo at the end of a transaction block, unless they call functions that
+// reach further: setval and dblink are not undone.
 func rowVerb(v sql.Verb) bool {
 	switch v {
 	case sql.Select, sql.Insert, sql.Update, sql.Delete, sql.Merge, sql.CopyIn:

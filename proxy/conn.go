@@ -47,7 +47,11 @@ type conn struct {
 	statements *session.Names[*prepared]
 	portals    *session.Names[*portal]
 	cursors    *session.Names[cursor]
-	held       int // at least the bytes of statement text kept for names
+	held       int           // at least the bytes of statement text kept for names
+	bound      int           // at least the bytes of parameters kept for portals
+	lastBind   *session.Fate // nil before the first
+	emptied    *session.Fate // of a DISCARD ALL sent since tempSchema was set
+	emptiedIn  uint64        // the batch it was sent in
 	purpose    string
 	stated     string // the purpose stated at the start, which RESET comes back to
 	pins       *record.SubjectHasher

@@ -84,14 +84,29 @@ func (c *conn) tooManyNames(length int) bool {
 	return full()
 }
 
-// tooManyPortals forgets the portals whose transaction is over and reports whether there is still no room.
-func (c *conn) tooManyPortals() bool {
-	if c.portals.Len() < 64 {
-		return false
+// tooManyPortals makes room for a portal with a Bind of this length and reports whether there is none. Portals whose
+// transaction is over are forgotten. What is not answered yet may hold parameters under one name many times over.
+func (c *conn) tooManyPortals(length int) (bool, error) {
+	limit := max(maxHeld, 4*c.srv.limits.MessageBytes)
+	if c.bound+length > limit && c.lastBind != nil {
+		c.toServer.buf = wire.AppendFlush(c.toServer.buf)
+		if err := c.settle(c.lastBind); err != nil {
+			return true, err
+		}
+	}
+	if c.portals.Len() < 64 && c.bound+length <= limit {
+		return false, nil
 	}
 	over := c.idleBatch.Load()
-	c.portals.Prune(func(p *portal) bool { return p.batch >= over })
-	return c.portals.Len() >= c.srv.limits.Statements
+	c.bound = 0
+	c.portals.Prune(func(p *portal) bool {
+		keep := p.batch >= over
+		if keep {
+			c.bound += len(p.bind)
+		}
+		return keep
+	})
+	return c.portals.Len() >= c.srv.limits.Statements || c.bound+length > limit, nil
 }
 
 func (st *prepared) plan() *policy.Plan { return &st.verdict.decision.Plans[0] }
@@ -138,8 +153,12 @@ func (c *conn) bind(m wire.Message) error {
 	if ok, err := c.renew(st, statement); !ok || err != nil {
 		return err
 	}
-	if c.tooManyPortals() {
-		return c.refuseNow("54000", "too many portals in this session: close some", st.text, session.Parse, refusedName)
+	if full, err := c.tooManyPortals(len(m)); err != nil {
+		return err
+	} else if full && c.queue.Skipping() {
+		return nil
+	} else if full {
+		return c.refuseNow("54000", "too many portals or too long parameters in this session: close some", st.text, session.Parse, refusedName)
 	}
 	po := &portal{name: name, of: st, plan: st.plan(), columns: st.columns, verdict: st.verdict, batch: c.batch}
 	po.bind = slices.Clone(m.Body())
@@ -166,6 +185,8 @@ func (c *conn) bind(m wire.Message) error {
 	}
 	c.cursors.Remove(name, &e.fate, c.batch) // FETCH would take its rows from this portal
 	c.portals.Define(name, po, &e.fate, c.batch)
+	c.bound += len(po.bind)
+	c.lastBind = &e.fate
 	c.toServer.put(sent, c.trail.newest())
 	return nil
 }
@@ -331,11 +352,11 @@ func (c *conn) renewPortal(po *portal, now time.Time) (ok bool, err error) {
 	if v.failure != nil {
 		return false, c.refuse(&v, po.of.text, po, session.Parse, refusedName)
 	}
-	po.verdict = v
+	po.verdict, po.plan = v, &v.decision.Plans[0] // masks may have changed
 	return true, nil
 }
 
-// samePlan reports that two plans release the same bytes.
+// samePlan reports that two plans release the same columns, if not under the same masks.
 func samePlan(a, b *policy.Plan) bool {
 	return a.Text == b.Text && a.AnyOutputs == b.AnyOutputs && a.MaxRows == b.MaxRows && a.AboutPersons == b.AboutPersons &&
 		slices.EqualFunc(a.Outputs, b.Outputs, func(x, y policy.OutputPlan) bool {
@@ -393,18 +414,34 @@ func (c *conn) defineSQL(fate *session.Fate, s *sql.Statement) {
 	case sql.Create:
 		for _, t := range s.Tables {
 			if strings.HasPrefix(t.Schema, "pg_temp") {
-				c.tempSchema = t.Schema // until the session ends, or DISCARD: it may hide tables of the same name
+				c.tempSchema, c.emptied = t.Schema, nil // it may hide tables of the same name
 			}
 		}
 	case sql.Discard:
-		if s.Name == "all" || s.Name == "temp" {
-			c.tempSchema = ""
-		}
 		if s.Name == "all" {
+			c.emptied, c.emptiedIn = fate, c.batch
 			c.statements.RemoveAll(fate, c.batch)
 			c.closePortal("", fate)
 		}
 	}
+}
+
+// temporary is the schema where the session may have temporary tables: until it ends, or DISCARD ALL has been carried out.
+// Dropping them otherwise may yet be undone.
+func (c *conn) temporary() string {
+	if c.emptied == nil {
+		return c.tempSchema
+	}
+	if c.emptiedIn != c.batch && c.settle(c.emptied) != nil {
+		return c.tempSchema
+	}
+	switch c.emptied.Get() {
+	case session.Done:
+		c.tempSchema, c.emptied = "", nil
+	case session.Failed, session.Skipped:
+		c.emptied = nil
+	}
+	return c.tempSchema
 }
 
 // closePortal forgets a cursor or portal, which share their names; "" is all of them.

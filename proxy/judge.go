@@ -145,7 +145,7 @@ func (c *conn) checkShape(v *verdict) {
 // env is what of the session's state changes the meaning of names.
 func (c *conn) env(types []uint32) sql.Env {
 	return sql.Env{
-		SearchPath: c.searchPath, TempSchema: c.tempSchema, Role: c.person.Role, ParamTypes: types,
+		SearchPath: c.searchPath, TempSchema: c.temporary(), Role: c.person.Role, ParamTypes: types,
 		Prepared: func(name string) *sql.Statement {
 			if c.settle(c.statements.Unsettled(name, c.batch)) != nil {
 				return nil

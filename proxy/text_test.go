@@ -4,7 +4,9 @@ import (
 	"slices"
 	"testing"
 
+	"shiguan/policy"
 	"shiguan/policy/sql"
+	"shiguan/proxy/session"
 )
 
 func TestCommentPurpose(t *testing.T) {
@@ -116,5 +118,31 @@ func TestServersThatNamesCannotBeFollowedOn(t *testing.T) {
 	}
 	if c.checkStatus("server_encoding", "EUC_CN") == nil {
 		t.Error("a server that cuts names elsewhere than we do is accepted")
+	}
+}
+
+// In a block a change may be forwarded before its record is durable, but only one that the end of the block can undo.
+func TestWhatMustWait(t *testing.T) {
+	calls := []sql.FunctionUse{{Schema: "pg_catalog", Name: "setval"}}
+	for _, c := range []struct {
+		status byte
+		s      sql.Statement
+		want   bool
+	}{
+		{'I', sql.Statement{Verb: sql.Select}, false},
+		{'I', sql.Statement{Verb: sql.Update, MayWrite: true}, true},
+		{'T', sql.Statement{Verb: sql.Update, MayWrite: true}, false},
+		{'T', sql.Statement{Verb: sql.Select, MayWrite: true, Functions: calls}, true},
+		{'T', sql.Statement{Verb: sql.Insert, MayWrite: true, Functions: calls}, true},
+		{'T', sql.Statement{Verb: sql.Execute, MayWrite: true}, true},
+		{'T', sql.Statement{Verb: sql.Transaction, Block: sql.BlockCommit, MayWrite: true}, true},
+		{'T', sql.Statement{Verb: sql.Transaction, Block: sql.BlockRollback}, false},
+		{'E', sql.Statement{Verb: sql.Update, MayWrite: true}, true},
+	} {
+		plan := policy.Plan{Statement: &c.s}
+		e := &execution{steps: []step{{plan: &plan}}}
+		if got := (&conn{queue: session.NewQueue[*execution](c.status)}).mustWait(e); got != c.want {
+			t.Errorf("%s (%d functions) in status %c: %v, want %v", c.s.Verb, len(c.s.Functions), c.status, got, c.want)
+		}
 	}
 }
