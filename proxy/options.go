@@ -18,6 +18,7 @@ type Options struct {
 	Log        *auditlog.Log
 	SubjectKey *record.SubjectKey
 	People     *auth.People
+	PeopleFile string // digest of the file that People was read from, for the record
 	Policy     *policy.Policy
 	Databases  []Database
 	Limits     Limits

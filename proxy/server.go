@@ -69,7 +69,13 @@ func New(o Options) (*Server, error) {
 		s.databases[d.Name] = newDatabase(d, s.limits.ConnectTimeout, s.log)
 	}
 	s.metrics = newMetrics(s, o.Registerer, o.Version)
-	if err := s.note(record.KindStarted, func(r *record.Record) { r.Version = o.Version }); err != nil {
+	err := s.note(record.KindStarted, func(r *record.Record) {
+		r.Version = o.Version
+		if o.PeopleFile != "" { // who may change it could give himself another's name, and restart the proxy
+			r.Detail = map[string]string{"people": o.PeopleFile}
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
 	return s, s.SetPolicy(o.Policy)

@@ -184,7 +184,7 @@ func proxyOptions(cfg *configs.Proxy) (*proxy.Options, error) {
 	if o.Policy, err = loadPolicy(cfg.Policy.String()); err != nil {
 		return nil, err
 	}
-	if o.People, err = auth.LoadPeople(cfg.People.String()); err != nil {
+	if o.People, o.PeopleFile, err = loadPeople(cfg.People.String()); err != nil {
 		return nil, err
 	}
 	for _, d := range cfg.Databases {
@@ -203,6 +203,17 @@ func loadPolicy(file string) (*policy.Policy, error) {
 		return nil, err
 	}
 	return policy.Parse(file, text)
+}
+
+// loadPeople reads a people file once, so that the digest is that of what comes into force.
+func loadPeople(file string) (*auth.People, string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, "", err
+	}
+	people, err := auth.ParsePeople(file, text)
+	digest := sha256.Sum256(text)
+	return people, "sha256:" + hex.EncodeToString(digest[:]), err
 }
 
 func database(d configs.Database) (proxy.Database, error) {
@@ -259,17 +270,12 @@ func reload(cfg *configs.Proxy, server *proxy.Server) error {
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(cfg.People.String())
+	people, digest, err := loadPeople(cfg.People.String())
 	if err != nil {
 		return err
 	}
-	people, err := auth.LoadPeople(cfg.People.String())
-	if err != nil {
-		return err
-	}
-	digest := sha256.Sum256(text)
 	if err := server.SetPolicy(p); err != nil {
 		return err
 	}
-	return server.SetPeople(people, "sha256:"+hex.EncodeToString(digest[:]))
+	return server.SetPeople(people, digest)
 }

@@ -2,10 +2,17 @@ package e2e
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgproto3/v2"
+
+	"shiguan/auditlog/record"
 )
 
 // Parameters are kept for portals that may yet be executed, not for all that one pipeline has bound.
@@ -86,5 +93,38 @@ func TestDiscardedTablesMayComeBack(t *testing.T) {
 	c.ask("discard all")
 	if e := errorOf(c.ask("select count(tid) from pgbench_tellers")); e != nil {
 		t.Errorf("after DISCARD ALL: %s %s", e.Code, e.Message)
+	}
+}
+
+// Who can change the people file can log in under another's name: which file was in force is on record, from the start on.
+func TestThePeopleFileIsOnRecord(t *testing.T) {
+	config, err := os.ReadFile(city.ProxyConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`(?m)^people: *(\S+)$`).FindSubmatch(config)
+	if named == nil {
+		t.Fatalf("the proxy's configuration names no people file:\n%s", config)
+	}
+	file := string(named[1])
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(filepath.Dir(city.ProxyConfig), file)
+	}
+	people, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("sha256:%x", sha256.Sum256(people))
+	started := 0
+	for _, e := range recordsSince(t, 0) {
+		if e.Kind == record.KindStarted {
+			started++
+			if got := e.Detail["people"]; got != want {
+				t.Errorf("record %d says %q, the file is %s", e.index, got, want)
+			}
+		}
+	}
+	if started == 0 {
+		t.Error("the start is not on record")
 	}
 }
