@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"shiguan/proxy/auth"
@@ -28,7 +29,7 @@ func (s *Server) authenticate(nc net.Conn, asked *params) (person auth.Person, r
 		}
 		var attempt *auth.Attempt
 		if !first { // a proof, which is right or wrong: up to here nobody can have learnt anything about a password
-			if attempt, refusal = s.attempt(nc, asked.user); refusal != nil {
+			if attempt, refusal = s.attempt(nc, asked.user); attempt == nil {
 				result = "limited"
 				return person, nil, refusal
 			}
@@ -62,15 +63,23 @@ func (s *Server) authenticate(nc net.Conn, asked *params) (person auth.Person, r
 }
 
 // attempt waits for its turn to try a password: who guesses queues until he is turned away. Only those who come from the
-// same address under the same name wait with him.
+// same address under the same name wait with him, and only as long as they stay on the line. Without attempt and refusal the
+// client has left.
 func (s *Server) attempt(nc net.Conn, user string) (*auth.Attempt, *wire.Error) {
 	from, _ := netip.ParseAddrPort(nc.RemoteAddr().String())
-	for until := time.Now().Add(s.limits.LoginTimeout / 2); ; time.Sleep(10 * time.Millisecond) {
+	until := time.Now().Add(s.limits.LoginTimeout / 2)
+	defer nc.SetReadDeadline(until.Add(s.limits.LoginTimeout / 2))
+	for {
 		if a, ok := s.logins.BeginAs(from.Addr(), user); ok {
 			return a, nil
 		}
 		if time.Now().After(until) {
 			return nil, &wire.Error{Code: "28000", Message: "too many failed logins from this address", Hint: "Wait a minute."}
+		}
+		// It is our turn to speak: whatever can be read is the end of the connection, or as good as that.
+		nc.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		if _, err := nc.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, nil
 		}
 	}
 }

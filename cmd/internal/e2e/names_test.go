@@ -130,3 +130,20 @@ func TestResetReturnsToThePurposeOfTheStart(t *testing.T) {
 		}
 	}
 }
+
+// What PREPARE made is run by EXECUTE; the protocol's messages are told so, and may name it without harm.
+func TestStatementsOfSQLInTheProtocol(t *testing.T) {
+	c := raw(t, dsn(t, "bench"))
+	c.ask("prepare q (int) as select aid, filler from pgbench_accounts where aid = $1")
+	for _, m := range []pgproto3.FrontendMessage{&pgproto3.Describe{ObjectType: 'S', Name: "q"}, &pgproto3.Bind{PreparedStatement: "q", Parameters: [][]byte{[]byte("1")}}} {
+		if e := errorOf(pipeline(c, m)); e == nil || e.Code != "0A000" || e.Severity != "ERROR" {
+			t.Errorf("%T: %+v", m, e)
+		}
+	}
+	if e := errorOf(pipeline(c, &pgproto3.Close{ObjectType: 'S', Name: "q"})); e != nil {
+		t.Errorf("Close: %s", e.Message)
+	}
+	if e := errorOf(c.ask("execute q (1)")); e == nil {
+		t.Error("EXECUTE runs what was closed")
+	}
+}
