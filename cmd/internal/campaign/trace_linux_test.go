@@ -77,10 +77,10 @@ func (c *call) extent() (from, to int64, ok bool) {
 // awaitTraceEnd waits until strace has written everything about a process that has ended.
 func awaitTraceEnd(t *testing.T, file string, pid int) {
 	t.Helper()
-	end := fmt.Sprintf("\n%d +++ exited with", pid)
+	end := regexp.MustCompile(fmt.Sprintf(`(?m)^%d +\+\+\+ exited with`, pid)) // strace pads short numbers
 	for until := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		text, err := os.ReadFile(file)
-		if err == nil && strings.Contains(string(text), end) {
+		if err == nil && end.Match(text) {
 			return
 		}
 		if time.Now().After(until) {
