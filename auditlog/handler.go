@@ -40,9 +40,14 @@ func (l *Log) Handler() http.Handler {
 	return &handler{log: l, readers: make(chan struct{}, payloadReaders), time: answerTime}
 }
 
+// allow gives the caller the time for one answer, from now on.
+func (h *handler) allow(w http.ResponseWriter) {
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.time)) // fails without a connection: then nobody waits
+}
+
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.time)) // not of a server: then there is nobody to wait for
+	h.allow(w)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
@@ -122,6 +127,7 @@ func (h *handler) payload(w http.ResponseWriter, r *http.Request, rest string) {
 	select {
 	case h.readers <- struct{}{}:
 		defer func() { <-h.readers }()
+		h.allow(w) // the time spent waiting was not the caller's
 	case <-r.Context().Done():
 		return
 	}

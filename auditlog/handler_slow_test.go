@@ -26,7 +26,7 @@ func TestCallersWhoDoNotReadMakeRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := l.Handler().(*handler)
-	h.time = 200 * time.Millisecond
+	h.time = 2 * time.Second
 	var ended atomic.Int32 // answers that were given up
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r)
