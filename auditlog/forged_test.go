@@ -2,6 +2,7 @@ package auditlog
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -51,5 +52,27 @@ func TestCheckpointWithoutQuorumIsNotWitnessed(t *testing.T) {
 	m.remove(headFile)
 	if _, err := Open(context.Background(), o); err == nil {
 		t.Error("a log without the head that its checkpoint tells of was opened")
+	}
+}
+
+// Who holds the log's key can leave out whole sessions, count the rest anew and sign that. Without a checkpoint nobody could
+// tell it from the log that was witnessed, so fsck must not call it whole.
+func TestFsckMissesTheCheckpoint(t *testing.T) {
+	k := newTestKeys(t)
+	_, vkey, err := tiles.GenerateWitnessKey("w.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _ := memLog(t, k, 6, 0) // signed, and never published
+	for want, rule := range map[string]string{"": "quorum none\n", checkpointFile: "witness w " + vkey + "\nquorum w\n"} {
+		policy, err := tiles.ParsePolicy([]byte("log " + k.vkey + "\n" + rule))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Fsck(t.Context(), newDirSource("mem", m), FsckOptions{Policy: policy})
+		var wrong *Contradiction
+		if errors.As(err, &wrong) != (want != "") || wrong != nil && wrong.Where != want {
+			t.Errorf("with %q: %v", rule, err)
+		}
 	}
 }

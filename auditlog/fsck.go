@@ -201,6 +201,12 @@ func (f *fsck) checkSignatures() (err error) {
 		if _, f.report.Cosigned, err = f.o.Policy.Check(f.published.signed); err != nil {
 			return &Contradiction{Where: checkpointFile, What: "its signatures do not hold", Err: err}
 		}
+		return nil
+	}
+	// Who holds the log's key can write all of it anew, and then there is one thing that he cannot show.
+	if nobody := func(string) bool { return false }; f.head.signed != nil && !f.o.Policy.Satisfied(nobody) {
+		return &Contradiction{Where: checkpointFile, What: "nothing was ever witnessed, or what shows it was taken away",
+			Want: "a head co-signed by " + f.o.Policy.Rule(), Have: fmt.Sprintf("a head of size %d that only the log itself has signed", f.head.Size)}
 	}
 	return nil
 }
