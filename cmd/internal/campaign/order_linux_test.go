@@ -16,7 +16,8 @@ import (
 func TestSyncComesFirst(t *testing.T) {
 	p := newLone(t, filepath.Join(t.TempDir(), "log"), 64<<20) // one segment holds everything
 	file := filepath.Join(t.TempDir(), "trace")
-	p.start("strace", "-D", "-f", "-yy", "-s", "4096", "--seccomp-bpf", "-o", file,
+	// Each sync takes 20 ms: what does not wait for it will not come after it by chance.
+	p.start("strace", "-D", "-f", "-yy", "-s", "4096", "--seccomp-bpf", "-o", file, "-e", "inject=fdatasync:delay_exit=20000",
 		"-e", "trace=fdatasync,read,recvfrom,write,writev,sendto,sendmsg,pwrite64,pwritev,pwritev2")
 	l := newLedger()
 	statements := map[string]*watched{}
