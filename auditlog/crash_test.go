@@ -56,7 +56,7 @@ type life struct {
 // crashOptions make the log's every step happen when the test says so.
 func (k testKeys) crashOptions(t testing.TB, m *memFS, w *strictWitness) Options {
 	o := k.options(t, "mem")
-	o.fs, o.manual, o.SegmentBytes, o.Cosigner = m, true, 2048, w
+	o.fs, o.manual, o.SegmentBytes, o.Cosigner = m, true, 2176, w
 	return o
 }
 

@@ -213,7 +213,7 @@ func (l *Log) openPeriod(period uint32, now time.Time) error {
 	}
 	// 2. The period's first record, then everybody's. Records that were being
 	// sealed under the old period may still come behind it.
-	opened, err := periodOpened(l.fs, l.options.Origin, period, digest, now)
+	opened, err := periodOpened(l.fs, l.options.Origin, period, digest, l.options.Recipients, now)
 	if err != nil {
 		return err
 	}

@@ -71,10 +71,11 @@ func newPeriod(s fileSystem, period uint32, recipients []age.Recipient) (*seal.S
 // periodOpened is the record with which a period begins. It also says what the
 // wrapped key of the period before was: damage to a key that hides its own
 // record shows there.
-func periodOpened(s fileSystem, origin string, period uint32, wrapped [32]byte, now time.Time) (*record.Record, error) {
+func periodOpened(s fileSystem, origin string, period uint32, wrapped [32]byte, to []age.Recipient, now time.Time) (*record.Record, error) {
 	detail := map[string]string{
 		"period":         strconv.FormatUint(uint64(period), 10),
 		"wrapped_sha256": hex.EncodeToString(wrapped[:]),
+		"recipients":     recipientDigests(to),
 	}
 	before, err := readWrappedKey(s, period-1)
 	switch {
@@ -85,6 +86,20 @@ func periodOpened(s fileSystem, origin string, period uint32, wrapped [32]byte, 
 		return nil, err
 	}
 	return &record.Record{Kind: record.KindPeriodOpened, Time: now, Origin: origin, Detail: detail}, nil
+}
+
+// recipientDigests says who can read a period: the first 16 bytes of the SHA-256 of each public key as it stands in the recipients' file. Who
+// runs the proxy could add his own there.
+func recipientDigests(to []age.Recipient) string {
+	digests := make([]string, len(to))
+	for i, r := range to {
+		digests[i] = "unknown" // a plugin's, or another kind that has no text
+		if text, ok := r.(fmt.Stringer); ok {
+			sum := sha256.Sum256([]byte(text.String()))
+			digests[i] = hex.EncodeToString(sum[:16])
+		}
+	}
+	return strings.Join(digests, " ")
 }
 
 // erasure is the note in the place of an erased key.
