@@ -28,6 +28,10 @@ func (s *Server) cancelRequest(r wire.CancelRequest) {
 // deliverCancel passes a cancel on while a statement is under way. Nothing new is sent to the server until the server has
 // taken it, or it might hit the next statement.
 func (c *conn) deliverCancel() bool {
+	if !c.cancelling.CompareAndSwap(false, true) {
+		return false // one is under way already; another would do nothing more
+	}
+	defer c.cancelling.Store(false)
 	if c.lockBusy() {
 		defer c.busy.Unlock()
 	}

@@ -19,6 +19,16 @@ import (
 // errShutdown is what clients are told when the proxy stops in good order.
 var errShutdown error = &wire.Error{Code: "57P01", Message: "terminating connection: the proxy is shutting down"}
 
+// errRevoked is what people are told who could not log in again as who they are.
+var errRevoked error = &wire.Error{Code: "57P01", Message: "terminating connection: this login is no longer valid"}
+
+// welcome reports that the session's person could still log in as the same person, to the same database.
+func (c *conn) welcome(people *auth.People, now time.Time) bool {
+	p, ok := people.Find(c.person.User)
+	return ok && p.ValidAt(now) && p.MayUse(c.db.Name) &&
+		p.Role == c.person.Role && p.Department == c.person.Department && p.Position == c.person.Position
+}
+
 // conn is one session, from its login to its end.
 type conn struct {
 	srv    *Server
@@ -77,13 +87,14 @@ type conn struct {
 	key       cancelKey
 
 	// Both goroutines use these.
-	copyIn    atomic.Bool           // the server waits for COPY data
-	idleBatch atomic.Uint64         // batches that are over and left no transaction: their portals are gone
-	leaving   atomic.Bool           // the client took its leave: nothing more comes from it
-	farewell  atomic.Pointer[error] // why the session must end, for the server's goroutine to say
-	busy      sync.Mutex            // held while bytes go upstream, and while a cancel is delivered
-	fateMu    sync.Mutex
-	fateSet   sync.Cond // a Fate was set
+	copyIn     atomic.Bool           // the server waits for COPY data
+	idleBatch  atomic.Uint64         // batches that are over and left no transaction: their portals are gone
+	leaving    atomic.Bool           // the client took its leave: nothing more comes from it
+	farewell   atomic.Pointer[error] // why the session must end, for the server's goroutine to say
+	cancelling atomic.Bool           // a cancel request is being delivered
+	busy       sync.Mutex            // held while bytes go upstream, and while a cancel is delivered
+	fateMu     sync.Mutex
+	fateSet    sync.Cond // a Fate was set
 
 	once   sync.Once
 	reason string                     // why the session ends; set once

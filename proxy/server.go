@@ -194,7 +194,8 @@ func (s *Server) open() []*conn {
 	return slices.Collect(maps.Keys(s.sessions))
 }
 
-// tend looks after what happens by the clock: outcomes nobody carried, witnesses that lag.
+// tend looks after what happens by the clock: outcomes nobody carried, people who may no longer log in, witnesses that
+// lag.
 func (s *Server) tend(ctx context.Context) {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
@@ -206,8 +207,12 @@ func (s *Server) tend(ctx context.Context) {
 			s.logFailed(s.opt.Log.Err())
 			return
 		case now := <-tick.C:
+			people := s.people.Load()
 			for _, c := range s.open() {
 				c.trail.settle(now)
+				if !c.welcome(people, now) {
+					c.sayFarewell(errRevoked)
+				}
 			}
 			s.watchLag(s.opt.Log.Status().OldestUnwitnessed, now)
 		}

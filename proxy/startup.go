@@ -157,7 +157,7 @@ func (s *Server) openSession(nc net.Conn, reader *wire.Reader, person auth.Perso
 		s.log.Error("the database server cannot be reached", "database", db.Name, "role", person.Role, "err", err)
 		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "08001", Message: "the proxy cannot reach the database"})
 	}
-	if refusal := c.welcome(asked, statuses); refusal != nil {
+	if refusal := c.letIn(asked, statuses); refusal != nil {
 		c.upstream.Close()
 		c.cancel()
 		if !s.forget(c) {
@@ -168,8 +168,8 @@ func (s *Server) openSession(nc net.Conn, reader *wire.Reader, person auth.Perso
 	return c, nil
 }
 
-// welcome records the session and tells the client that it is in.
-func (c *conn) welcome(asked *params, statuses []wire.Param) *wire.Error {
+// letIn records the session and tells the client that it is in.
+func (c *conn) letIn(asked *params, statuses []wire.Param) *wire.Error {
 	c.trail.log = c.srv.opt.Log
 	c.trail.who = record.Record{
 		Session: c.id, Person: c.person.User, Department: c.person.Department, Position: c.person.Position,

@@ -70,16 +70,22 @@ func (c *conn) dial(asked *params) ([]wire.Param, error) {
 	return statuses, nil
 }
 
+// maxIdentifier is the length of names in every PostgreSQL that was not built otherwise.
+const maxIdentifier = "63"
+
 // readSearchPath asks the server in which schemas it looks for unqualified names. Policy keeps the session from changing
 // it.
 func readSearchPath(ctx context.Context, pc *pgconn.PgConn) ([]string, error) {
-	results, err := pc.Exec(ctx, "select nspname from pg_catalog.unnest(pg_catalog.current_schemas(false)) with ordinality as s(nspname, n) order by n").ReadAll()
+	results, err := pc.Exec(ctx, "select pg_catalog.current_setting('max_identifier_length'), nspname from pg_catalog.unnest(pg_catalog.current_schemas(false)) with ordinality as s(nspname, n) order by n").ReadAll()
 	if err != nil {
 		return nil, err
 	}
 	var path []string
 	for _, row := range results[0].Rows {
-		path = append(path, string(row[0]))
+		if string(row[0]) != maxIdentifier {
+			return nil, errors.New("the server cuts names at another length than 63 bytes: names could not be followed")
+		}
+		path = append(path, string(row[1]))
 	}
 	return path, nil
 }
