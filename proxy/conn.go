@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -129,14 +130,25 @@ func (c *conn) sayFarewell(err error) {
 // run serves the session until one side leaves, and puts its end on record.
 func (c *conn) run() {
 	var wg sync.WaitGroup
-	wg.Go(c.serveServer)
-	c.serveClient()
+	wg.Go(func() { c.guard(c.serveServer) })
+	c.guard(c.serveClient)
 	wg.Wait()
 	c.lose(c.current)
 	for _, o := range c.left {
 		c.lose(o.Exec)
 	}
 	c.trail.close(c.reason)
+}
+
+// guard runs one half of the session. A fault of ours ends this session and no other; its stack is for the operator.
+func (c *conn) guard(serve func()) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			c.log.Error("a fault of the proxy ended a session", "fault", fault, "stack", string(debug.Stack()))
+			c.end("fault of the proxy")
+		}
+	}()
+	serve()
 }
 
 // fatal tells the client why the session ends. Only the server's goroutine may write to the client, so this is its.

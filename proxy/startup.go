@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net"
+	"runtime/debug"
 	"time"
 
 	"shiguan/auditlog/record"
@@ -18,6 +19,13 @@ import (
 
 // greet takes a connection from its first byte to a session, or to a refusal.
 func (s *Server) greet(nc net.Conn, leave func()) {
+	defer func() {
+		if fault := recover(); fault != nil { // in a login: a session has guards of its own
+			s.log.Error("a fault of the proxy ended a login", "fault", fault, "stack", string(debug.Stack()))
+			leave()
+			nc.Close()
+		}
+	}()
 	tune(nc)
 	nc.SetDeadline(time.Now().Add(s.limits.LoginTimeout))
 	c, refusal := s.login(nc)

@@ -48,7 +48,7 @@ func inCity(run func() int) (code int, err error) {
 		return 1, err
 	}
 	city.dir, city.binary = filepath.Join(dir, "city"), filepath.Join(dir, "shiguan")
-	build := exec.Command("go", "build", "-o", city.binary, "shiguan/cmd/shiguan")
+	build := exec.Command("go", "build", fmt.Sprint("-race=", race), "-o", city.binary, "shiguan/cmd/shiguan")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return 1, err
@@ -57,8 +57,28 @@ func inCity(run func() int) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	defer func() { err = errors.Join(err, stop()) }()
+	defer func() { err = errors.Join(err, stop(), complaints()) }()
 	return run(), nil
+}
+
+// complaints looks for what no test may bring about: a program that panics, or that races.
+func complaints() error {
+	files, err := filepath.Glob(filepath.Join(city.dir, "log-*.txt"))
+	if err != nil || len(files) == 0 {
+		return fmt.Errorf("the city's programs have left no output: %w", err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, word := range []string{"DATA RACE", "panic:", "fatal error:", "fault of the proxy"} {
+			if i := strings.Index(string(content), word); i >= 0 {
+				return fmt.Errorf("%s:\n%s", filepath.Base(file), content[i:min(i+4000, len(content))])
+			}
+		}
+	}
+	return nil
 }
 
 func startCity() (stop func() error, err error) {
@@ -73,6 +93,7 @@ func startCity() (stop func() error, err error) {
 	defer output.Close()
 	c := exec.Command(city.binary, "demo", "--dir", city.dir, "--port-base", fmt.Sprint(base))
 	c.Stdout, c.Stderr = output, output
+	dieWithTests(c)
 	if err := c.Start(); err != nil {
 		return nil, err
 	}
