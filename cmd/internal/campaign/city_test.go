@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -90,12 +91,27 @@ func ownCity(t *testing.T) *citytest.City {
 		if err := c.Stop(); err != nil {
 			t.Error(err)
 		}
+		for _, file := range panics(c.Dir) {
+			t.Errorf("%s says that a program panicked", file)
+		}
 		if t.Failed() {
 			t.Logf("the proxy's last words:\n%s", lastBytes(filepath.Join(c.Dir, "log-proxy.txt"), 6000))
 		}
 		os.RemoveAll(c.Dir)
 	})
 	return c
+}
+
+// panics lists the outputs of programs that ended as no kill ends them.
+func panics(dir string) (files []string) {
+	all, _ := filepath.Glob(filepath.Join(dir, "log-*.txt"))
+	for _, file := range all {
+		text := lastBytes(file, 1<<30)
+		if bytes.Contains(text, []byte("\npanic: ")) || bytes.Contains(text, []byte("fatal error: ")) {
+			files = append(files, file)
+		}
+	}
+	return files
 }
 
 func lastBytes(file string, n int) []byte {

@@ -30,6 +30,7 @@ type client struct {
 
 	tap  *tap
 	conn *pgx.Conn
+	told bool // in the middle of a session, that nothing can be recorded any more
 }
 
 // work is something a client does: one statement, or a few that belong together. An error ends the session.
@@ -39,8 +40,7 @@ type work func(ctx context.Context, c *client) error
 func (c *client) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := c.session(ctx)
-		var refusal *pgconn.PgError
-		if errors.As(err, &refusal) && refusal.Code == "58030" && !c.retry {
+		if unrecorded(err) && !c.retry {
 			return
 		}
 		select {
@@ -48,6 +48,12 @@ func (c *client) run(ctx context.Context) {
 		case <-time.After(time.Duration(10+c.random.IntN(30)) * time.Millisecond):
 		}
 	}
+}
+
+// unrecorded reports that the proxy refuses because it cannot record.
+func unrecorded(err error) bool {
+	var refusal *pgconn.PgError
+	return errors.As(err, &refusal) && refusal.Code == "58030"
 }
 
 func (c *client) session(ctx context.Context) error {
@@ -68,6 +74,7 @@ func (c *client) session(ctx context.Context) error {
 	}()
 	for ctx.Err() == nil {
 		if err := c.works[c.random.IntN(len(c.works))](ctx, c); err != nil {
+			c.told = unrecorded(err)
 			return err
 		}
 		if c.conn.IsClosed() {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -91,6 +92,9 @@ func workUntilRefused(t *testing.T, p *lone, more ...work) *crew {
 	case <-done:
 	case <-time.After(3 * time.Minute):
 		t.Fatal("the log still takes records, or somebody was not told 58030")
+	}
+	if !slices.ContainsFunc(w.clients, func(c *client) bool { return c.told }) {
+		t.Error("nobody was told 58030 in the session that he was in")
 	}
 	return w
 }

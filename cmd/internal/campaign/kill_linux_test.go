@@ -214,6 +214,9 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		t.Errorf("the referee rejects the log:\n%s", output)
 	}
 	h := readHistory(t, k.log, c.Config)
+	for _, index := range []uint64{0, h.records / 2, h.records - 1} {
+		command(t, c, 0, "verify", "--policy", c.QuorumPolicy, prove(t, c, index))
+	}
 	f := crew.ledger.compare(t, h, crew.ledger.tokensWritten(t, superuser(t, c)))
 	t.Logf("%d kills in %v: %v; %d kills of witnesses and console", k.kills, took.Round(time.Second), k.ways, others.all)
 	t.Logf("%d statements sent, %d answered, %d of them refused, %d acknowledged writes, %d rows about persons, %d writes in the database; missing or wrong: %d",
