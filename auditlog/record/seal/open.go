@@ -28,7 +28,7 @@ var (
 // PeriodKey is the key of one period, unwrapped. It is safe for concurrent use.
 type PeriodKey struct {
 	period uint32
-	key    [32]byte
+	keys   *deriver
 }
 
 // OpenPeriod unwraps a period's key with an investigator's identities. The
@@ -41,7 +41,7 @@ func OpenPeriod(wrapped []byte, ids []age.Identity) (*PeriodKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &PeriodKey{period: period, key: key}, nil
+	return &PeriodKey{period: period, keys: newDeriver(key)}, nil
 }
 
 // Period returns the number of the key period.
@@ -60,7 +60,7 @@ func (k *PeriodKey) Open(leaf record.Leaf, sealed []byte) (payload []byte, openi
 	if len(sealed) < Overhead {
 		return nil, opening, ErrNotSealed
 	}
-	key, opening := derive(&k.key, binary.BigEndian.Uint64(sealed))
+	key, opening := k.keys.derive(binary.BigEndian.Uint64(sealed))
 	aead, err := newAEAD(key)
 	if err != nil {
 		return nil, opening, err

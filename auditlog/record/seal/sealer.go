@@ -22,7 +22,7 @@ var zeroNonce [12]byte
 // Sealer seals the records of one key period. It is safe for concurrent use.
 type Sealer struct {
 	period  uint32
-	key     [32]byte
+	keys    *deriver
 	counter atomic.Uint64 // the next record's nonce
 }
 
@@ -37,7 +37,7 @@ func NewSealer(period uint32, recipients []age.Recipient) (s *Sealer, wrapped []
 	if err != nil {
 		return nil, nil, err
 	}
-	return &Sealer{period: period, key: key}, wrapped, nil
+	return &Sealer{period: period, keys: newDeriver(key)}, wrapped, nil
 }
 
 // Period returns the number of the key period.
@@ -55,7 +55,7 @@ func (s *Sealer) Seal(dst []byte, kind record.Kind, t time.Time, payload []byte)
 		return record.Leaf{}, dst, fmt.Errorf("cannot seal a record of time %d ms: not between 1970 and 9999", ms)
 	}
 	nonce := s.counter.Add(1) - 1
-	key, opening := derive(&s.key, nonce)
+	key, opening := s.keys.derive(nonce)
 	aead, err := newAEAD(key)
 	if err != nil {
 		return record.Leaf{}, dst, err
