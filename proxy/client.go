@@ -61,6 +61,11 @@ func (c *conn) clientFailed(err error) {
 		<-c.ended
 		return
 	}
+	var lost *upstreamError
+	if errors.As(err, &lost) { // reading tells the server's goroutine, which tells the client
+		<-c.ended
+		return
+	}
 	c.deliverCancel() // nobody waits for the result any more
 	c.end("client disconnected")
 }
@@ -72,8 +77,16 @@ func (c *conn) sendUpstream() error {
 	}
 	c.busy.Lock() // not between a cancel request and its delivery
 	defer c.busy.Unlock()
-	return c.toServer.flush()
+	err := c.toServer.flush()
+	var broken *logError
+	if err != nil && !errors.As(err, &broken) {
+		return &upstreamError{err}
+	}
+	return err
 }
+
+// upstreamError says that the server takes nothing any more.
+type upstreamError struct{ error }
 
 // handle deals with one message of the client. The table is closed: an unknown message ends the session.
 func (c *conn) handle(m wire.Message) error {

@@ -369,9 +369,15 @@ func TestResultThatNobodyReads(t *testing.T) {
 			c := raw(t, dsn(t, "bench", "application_name=unread"))
 			c.send(&pgproto3.Query{String: "select a.* from pgbench_accounts a, generate_series(1, 100)"})
 		}
-		for range 3 {
-			serves()
-		}
+		eventually(t, "the server waits for somebody to read", func() error {
+			var waiting int
+			err := superuser(t).QueryRow(t.Context(), "select count(*) from pg_stat_activity where application_name = 'unread' and wait_event = 'ClientWrite'").Scan(&waiting)
+			if err == nil && waiting < 4 {
+				err = fmt.Errorf("%d of 4 results are held back", waiting)
+			}
+			return err
+		})
+		serves()
 		c := raw(t, dsn(t, "bench"))
 		if got := len(values(c.ask("select * from pgbench_accounts limit 50000"))); got != 50000 {
 			t.Errorf("another session gets %d rows", got)

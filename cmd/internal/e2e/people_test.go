@@ -123,6 +123,22 @@ func TestPeopleSeeWhatTheyMay(t *testing.T) {
 			}
 		}},
 		{person: "civil_clerk", purpose: purpose, statement: "select h.district, h.size, c.name from civil.households h join civil.citizens c on c.id_number = h.id_number limit 4", check: count(4)},
+		{person: "civil_clerk", purpose: purpose, statement: "select name, phone from civil.citizens where id_number = $1", args: []any{id}, check: func(t *testing.T, rows seen) {
+			count(1)(t, rows)
+			maskedPhone(t, rows[0][1])
+		}},
+		{person: "civil_clerk", purpose: purpose, statement: "select name from civil.citizens where id_number in ($1, 'x')", args: []any{id}, check: clear(who.Name)},
+		{person: "civil_clerk", purpose: purpose, statement: "select amount from welfare.payments limit 1", refused: true},
+		{person: "civil_clerk", purpose: purpose, statement: "select count(phone) from civil.citizens", refused: true},
+		{person: "civil_clerk", purpose: purpose, statement: "select phone from civil.citizens where phone is not null", refused: true},
+		{person: "civil_clerk", purpose: purpose, statement: "select name from civil.citizens group by name, phone", refused: true},
+		{person: "civil_clerk", purpose: purpose, statement: "select case when phone like '1%' then 1 end from civil.citizens", refused: true},
+		{person: "civil_clerk", purpose: purpose, statement: "select query_to_xml('select phone from civil.citizens', true, true, '')", refused: true},
+		{person: "civil_clerk", purpose: purpose, statement: "select most_common_vals::text from pg_stats limit 1", refused: true},
+		{person: "civil_clerk", purpose: purpose, statement: "select set_config('role', 'superuser', false)", refused: true},
+		{person: "civil_clerk", purpose: purpose, statement: "set role superuser", refused: true},
+		{person: "civil_clerk", purpose: purpose, statement: "set search_path = welfare", refused: true},
+		{person: "civil_clerk", purpose: purpose, statement: "do $$ begin raise notice 'x'; end $$", refused: true},
 		{person: "civil_clerk", statement: "select name from civil.citizens limit 1", refused: true},
 		{person: "civil_clerk", purpose: "holiday", statement: "select name from civil.citizens limit 1", refused: true},
 		{person: "civil_clerk", purpose: purpose, statement: "select name from civil.citizens where phone = '" + phone + "'", refused: true},
@@ -140,6 +156,10 @@ func TestPeopleSeeWhatTheyMay(t *testing.T) {
 
 		{person: "civil_manager", statement: "select id_number, name, phone, address from civil.citizens where id_number = '" + id + "'", check: clear(id, who.Name, phone, address)},
 		{person: "civil_manager", statement: "select name from civil.citizens where phone = '" + phone + "'", check: count(1)},
+		{person: "civil_manager", statement: "update civil.citizens set phone = $1, address = $2 where id_number = $3", args: []any{phone, address, id}, check: count(0)},
+		{person: "civil_manager", statement: "update civil.citizens set phone = phone where id_number = '" + id + "' returning name, phone", check: clear(who.Name, phone)},
+		{person: "civil_manager", statement: "delete from civil.citizens where id_number = 'x'", refused: true},
+		{person: "civil_manager", statement: "update civil.households set size = size", refused: true},
 		{person: "civil_manager", statement: "update civil.citizens set name = 'x' where id_number = '" + id + "'", refused: true},
 		{person: "civil_manager", statement: "select amount from welfare.payments limit 1", refused: true},
 
@@ -151,6 +171,10 @@ func TestPeopleSeeWhatTheyMay(t *testing.T) {
 			}
 		}},
 		{person: "fund_clerk", statement: "select name from civil.citizens where id_number = '" + id + "'", check: clear(who.Name)},
+		{person: "fund_clerk", statement: "select name from civil.citizens where id_number = $1", args: []any{id}, check: clear(who.Name)},
+		{person: "fund_clerk", statement: "update housing.fund_accounts set employer = employer, balance = balance + 0 where id_number = $1", args: []any{id}, check: count(0)},
+		{person: "fund_clerk", statement: "delete from housing.fund_accounts where id_number = 'x'", refused: true},
+		{person: "fund_clerk", statement: "update civil.citizens set name = name where id_number = '" + id + "'", refused: true},
 		{person: "fund_clerk", statement: "select name from civil.citizens", refused: true},
 		{person: "fund_clerk", statement: "select phone from civil.citizens where id_number = '" + id + "'", refused: true},
 		{person: "fund_clerk", statement: "select reason from welfare.payments limit 1", refused: true},
@@ -171,6 +195,11 @@ func TestPeopleSeeWhatTheyMay(t *testing.T) {
 		{person: "bench", statement: "select abalance from pgbench_accounts where aid = 7", check: count(1)},
 		{person: "bench", statement: "select name from civil.citizens limit 1", refused: true},
 		{person: "bench", statement: "select 1 + 1", check: clear("2")},
+		{person: "bench", statement: "select current_user", check: clear(roles["bench"])},
+		{person: "bench", statement: "insert into pgbench_history (tid, bid, aid, delta) select 1, 1, aid, 0 from pgbench_accounts where aid < 0", check: count(0)},
+		{person: "bench", statement: "create table civil.mine (i int)", refused: true},
+		{person: "bench", statement: "create table other (i int)", refused: true},
+		{person: "bench", statement: "select pg_sleep(0)", refused: true},
 	}
 	for _, x := range cases {
 		for name, mode := range protocols {
