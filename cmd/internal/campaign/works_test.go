@@ -159,7 +159,7 @@ func (c *client) copyOut(ctx context.Context, n *noted, text string, line func(s
 	return err
 }
 
-// peopleWorks are what the clerk does with data about persons: what arrives is masked, and whom it is about is on record.
+// clerkWorks are reads of data about persons: what arrives is masked, and whom it is about is on record.
 func clerkWorks() []work {
 	return []work{lookUp(simple), lookUp(unnamed), copyCitizens, refusedRead}
 }
