@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgproto3/v2"
 	"github.com/jackc/pgx/v5"
+
+	"shiguan/auditlog/record"
 )
 
 // When the database server crashes, every client is told, also one that was sending or not reading, and once the server is
@@ -50,6 +52,16 @@ func TestServerCrashes(t *testing.T) {
 		_, err = c.Exec(t.Context(), "select abalance from pgbench_accounts where aid = 1")
 		return err
 	})
+	// The client that was sending had not gone: nothing was cancelled for it, and that is not why its session ended.
+	session := sessionOf(t, "crashing-too", from)
+	for _, e := range session {
+		if e.Kind == record.KindCancel {
+			t.Error("a cancel request went to a server that is gone")
+		}
+	}
+	if reason := session[len(session)-1].Reason; reason != "the database server closed the connection" {
+		t.Errorf("the session of the client that was sending ended because: %s", reason)
+	}
 	for _, s := range statementsOf(t, sessionOf(t, "crashing", from)) {
 		if s.outcome.Rows != -1 || s.outcome.SQLState != "08006" {
 			t.Errorf("the outcome that the crash took is %+v", *s.outcome)
