@@ -190,17 +190,3 @@ func open(t testing.TB, dsn string) *pgx.Conn {
 	})
 	return c
 }
-
-// shiguan runs a command of the binary and returns what it printed and its exit code.
-func shiguan(t testing.TB, args ...string) (stdout, stderr string, code int) {
-	t.Helper()
-	var out, errs strings.Builder
-	c := exec.CommandContext(t.Context(), city.binary, args...)
-	c.Stdout, c.Stderr = &out, &errs
-	err := c.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	return out.String(), errs.String(), c.ProcessState.ExitCode()
-}

@@ -3,9 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strconv"
@@ -383,11 +381,4 @@ func TestResultThatNobodyReads(t *testing.T) {
 			t.Errorf("another session gets %d rows", got)
 		}
 	})
-}
-
-// connected reports whether the peer has not hung up.
-func connected(c *rawConn) bool {
-	c.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
-	_, err := c.r.Peek(1)
-	return err == nil || !errors.Is(err, io.EOF) && errors.Is(err, os.ErrDeadlineExceeded)
 }
