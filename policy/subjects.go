@@ -76,17 +76,22 @@ func (j *judge) subjectTables(rows *sql.Statement) []subjectTable {
 	return list
 }
 
-// returnsRowsOf reports whether the statement's rows are about the persons of t. Counts, sums and averages are not, nor are
-// the columns they are grouped by unless those are sensitive.
+// returnsRowsOf reports whether the statement's rows are about the persons of t. Counts, sums and averages are not; nor,
+// where rows are aggregated, and not grouped by sensitive columns, is what comes of columns that are not sensitive alone.
 func (j *judge) returnsRowsOf(rows *sql.Statement, t *subjectTable) bool {
 	if !rows.Aggregated {
 		return true
 	}
+	sensitive := func(c sql.Column) bool { return c.Table == t.oid && (c.Att == 0 || j.binding.columns[c] != nil) }
+	byPerson := slices.ContainsFunc(rows.Columns, func(u sql.ColumnUse) bool { return u.Use == sql.UseGroup && sensitive(u.Column) })
 	return slices.ContainsFunc(rows.Outputs, func(o sql.Output) bool {
-		if o.Base.Table == t.oid {
-			return o.Base.Att == 0 || j.binding.columns[o.Base] != nil
+		switch {
+		case o.Base.Table == t.oid:
+			return sensitive(o.Base)
+		case o.Aggregate:
+			return false
 		}
-		return !o.Aggregate && dependsOn(o, t.oid)
+		return byPerson && dependsOn(o, t.oid) || slices.ContainsFunc(o.From, sensitive)
 	})
 }
 
