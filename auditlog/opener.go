@@ -37,7 +37,7 @@ func (o *Opener) Open(ctx context.Context, s Stored) (payload []byte, opening [3
 		payload, opening, err = key.Open(s.Leaf, s.Sealed)
 	}
 	if err != nil {
-		return nil, opening, fmt.Errorf("record %d, key period %d: %w", s.Index, s.Leaf.Period, err)
+		return nil, opening, fmt.Errorf("record %d, key period %d (%s): %w", s.Index, s.Leaf.Period, keyName(s.Leaf.Period), err)
 	}
 	return payload, opening, nil
 }

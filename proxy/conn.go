@@ -157,11 +157,20 @@ func (c *conn) fatal(e *wire.Error) {
 	c.srv.metrics.fatal(e.Code)
 	c.toClient.buf = wire.AppendError(c.toClient.buf[:0], e)
 	c.toClient.wait = false
-	c.client.SetWriteDeadline(time.Now().Add(2 * time.Second))
+	c.client.SetDeadline(time.Now().Add(lastWait))
 	c.client.Write(c.toClient.buf) // the session ends either way
 	c.toClient.buf = nil
+	c.upstream.Close()
+	// A connection that is closed while it holds unread bytes is reset, and what the client has not received yet is lost:
+	// the last word waits until he has hung up.
+	if t, ok := c.client.(*net.TCPConn); ok && t.CloseWrite() == nil {
+		io.Copy(io.Discard, t) // ends with the deadline at the latest
+	}
 	c.end(e.Message)
 }
+
+// lastWait is how long a client has to take the last word of his session.
+const lastWait = 2 * time.Second
 
 // stop ends the session because of err, telling the client where that is possible.
 func (c *conn) stop(err error) {

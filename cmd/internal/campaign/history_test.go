@@ -105,6 +105,17 @@ func (h *history) add(statement, index uint64, subjects []record.Subject) {
 	}
 }
 
+// ran lists the records of a statement other than those of a Parse, Bind or Describe that failed. These stand beside the
+// record of the Execute where a driver sends all of them at once, for instance when a cancel comes before the Execute.
+func (h *history) ran(token string) (entries []entry) {
+	for _, e := range h.statements[token] {
+		if e.record.Decision != record.DecisionFailed {
+			entries = append(entries, e)
+		}
+	}
+	return entries
+}
+
 // names reports that a statement's records name a person.
 func (h *history) names(statement uint64, id string) bool {
 	return h.subjects[statement][h.hasher.SubjectString("resident_id", id)]

@@ -62,7 +62,7 @@ func runProxy(ctx context.Context, file string) error {
 		return err
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400) // the heap is small and most of it short-lived: collecting it less often costs some megabytes
+		debug.SetGCPercent(200) // the heap is small and most of it short-lived: collecting it less often costs some megabytes
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	registry := prometheus.NewRegistry()
