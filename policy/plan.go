@@ -45,12 +45,14 @@ func (j *judge) plan(a *sql.Analysis, i int, out *judgement) (Plan, *refusal) {
 	return p, nil
 }
 
-// explained refuses EXPLAIN of what uses masked columns: estimates come from statistics over their values, widths and the
-// memory that ANALYZE reports from their lengths. Comparing with values tells no more than the statement itself would.
+// explained refuses EXPLAIN of tables with masked columns, used or not: the plan that is chosen, its costs, widths and row
+// estimates come from how many pages a table has, which follows from the lengths of its values, and from statistics over them.
 func (j *judge) explained(s *sql.Statement, out *judgement) *refusal {
-	for _, u := range s.Columns {
-		if _, masked := j.masked(u.Column, out); masked && (u.Use != sql.UseMatch || u.With != sql.Column{}) {
-			return &refusal{ruleID(out.reading[u.Table]), fmt.Sprintf("%s is masked for you, and EXPLAIN tells of the sizes and statistics of what a statement uses: explain it without this column", j.binding.name(u.Column))}
+	for ; s != nil; s = s.Inner {
+		for _, t := range s.Tables {
+			if _, masked := j.masked(sql.Column{Table: t.OID}, out); t.OID != 0 && masked {
+				return &refusal{ruleID(out.reading[t.OID]), fmt.Sprintf("%s.%s has columns that are masked for you, and EXPLAIN tells of their sizes and statistics: leave EXPLAIN out", t.Schema, t.Name)}
+			}
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package noninterference
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// worlds are the two databases. The first stays as the city is; what the second one has otherwise depends on the person
-// who is to look at it.
+// worlds are the two databases. The first has the values of the city; what the second one has otherwise depends on the
+// person who is to look at it. Both are written anew for each person, so that they are stored in the same way.
 type worlds struct {
 	first, second *pgx.Conn
 	tables        []table // as the city is
@@ -58,7 +59,7 @@ func openWorlds(ctx context.Context, config *pgx.ConnConfig) (*worlds, error) {
 	for _, row := range w.tables[0].rows[:40] {
 		w.known[row[0]] = true
 	}
-	return w, w.write(ctx, w.first, w.tables) // stored in the same way as the second will be
+	return w, still(ctx, w.first)
 }
 
 // texts reads a row whose columns are all text.
@@ -98,7 +99,7 @@ func (w *worlds) write(ctx context.Context, conn *pgx.Conn, tables []table) erro
 		return err
 	}
 	// The indexes are built anew too: how large they grew depends on the order in which values came.
-	for _, statement := range []string{"VACUUM FULL ", "VACUUM ANALYZE "} {
+	for _, statement := range []string{"VACUUM FULL ", "VACUUM (FREEZE, ANALYZE) "} {
 		if _, err := conn.Exec(ctx, statement+strings.Join(names, ", ")); err != nil {
 			return err
 		}
@@ -154,8 +155,16 @@ func (w *worlds) arrange(ctx context.Context, person string, otherLengths bool) 
 		}
 		tables = append(tables, changed)
 	}
-	if err := w.write(ctx, w.second, tables); err != nil {
+	w.person = ""
+	var first, second error
+	both(func() { first = w.write(ctx, w.first, w.tables) }, func() { second = w.write(ctx, w.second, tables) })
+	if err := errors.Join(first, second); err != nil {
 		return err
+	}
+	if !otherLengths {
+		if err := w.alike(ctx, person); err != nil {
+			return err
+		}
 	}
 	w.person = key
 	return nil
