@@ -41,8 +41,14 @@ func TestConcurrentUse(t *testing.T) {
 					return
 				}
 				r, err := l.Append(record.KindStatement, testTime, payload)
-				if err == nil && i%3 == 0 {
+				switch {
+				case err != nil:
+				case i%3 == 0:
 					err = r.Wait()
+				case i%3 == 1:
+					told := make(chan error, 1)
+					r.Notify(func(err error) { told <- err })
+					err = <-told
 				}
 				if err != nil {
 					t.Error(err)
@@ -148,10 +154,10 @@ func TestAppendBlocksWhenTooMuchWaits(t *testing.T) {
 		})
 	}
 	for { // until all that will block do
-		l.writer.mu.Lock()
-		waiters := l.writer.waiters
-		queued := l.writer.queued
-		l.writer.mu.Unlock()
+		l.committer.mu.Lock()
+		waiters := l.committer.waiters
+		queued := l.committer.queued
+		l.committer.mu.Unlock()
 		if int64(waiters)+appended.Load() == n {
 			if waiters == 0 || queued > maxPending+int64(len(payload))+frameSize {
 				t.Errorf("%d wait, %d bytes are queued", waiters, queued)
@@ -172,18 +178,18 @@ func TestAppendBlocksWhenTooMuchWaits(t *testing.T) {
 func TestBlockedAppendersFail(t *testing.T) {
 	k := newTestKeys(t)
 	l := mustOpen(t, k.crashOptions(t, newMemFS(), &strictWitness{}))
-	l.writer.mu.Lock()
-	l.writer.queued += maxPending // as if a slow disk had it
-	l.writer.mu.Unlock()
+	l.committer.mu.Lock()
+	l.committer.queued += maxPending // as if a slow disk had it
+	l.committer.mu.Unlock()
 	result := make(chan error, 1)
 	go func() {
 		_, err := l.Append(record.KindStatement, testTime, payloadOf(t, 1, "a"))
 		result <- err
 	}()
 	for {
-		l.writer.mu.Lock()
-		waiting := l.writer.waiters
-		l.writer.mu.Unlock()
+		l.committer.mu.Lock()
+		waiting := l.committer.waiters
+		l.committer.mu.Unlock()
 		if waiting == 1 {
 			break
 		}

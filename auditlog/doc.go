@@ -17,8 +17,9 @@
 // head that was ever signed is never contradicted by a later one, or the log
 // refuses to open.
 //
-// Three goroutines work behind Append: the writer (one pwrite and one fdatasync
-// a batch), the signer (leaves to tiles to head) and the one that waits for
-// witnesses. What each crash between their steps leaves is said where the step
-// is.
+// Who waits for a record commits it, with all that others have appended by then:
+// one pwrite and one fdatasync a batch, in the goroutine of one that waits. Three
+// goroutines work behind that: one that commits what nobody waits for, the signer
+// (leaves to tiles to head) and the one that waits for witnesses. What each crash
+// between their steps leaves is said where the step is.
 package auditlog

@@ -115,7 +115,7 @@ func (h *handler) status(w http.ResponseWriter) {
 func (h *handler) payload(w http.ResponseWriter, r *http.Request, rest string) {
 	index, err := tiles.ParseSize(rest)
 	count, countErr := parseCount(r)
-	durable := h.log.writer.durable.Load()
+	durable := h.log.committer.durable.Load()
 	if err != nil || index >= durable {
 		http.NotFound(w, r)
 		return

@@ -20,7 +20,7 @@ func (l *Log) housekeep(ctx context.Context) {
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	quietSince, size := time.Now(), l.writer.durable.Load()
+	quietSince, size := time.Now(), l.committer.durable.Load()
 	for {
 		select {
 		case <-ctx.Done():
@@ -29,7 +29,7 @@ func (l *Log) housekeep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if now := l.writer.durable.Load(); now != size {
+		if now := l.committer.durable.Load(); now != size {
 			quietSince, size = time.Now(), now
 		}
 		err := l.keepPeriod()

@@ -38,7 +38,7 @@ type Options struct {
 
 	fs     fileSystem       // nil: the disk
 	now    func() time.Time // nil: time.Now; decides when a key period ends
-	manual bool             // no goroutine but the writer: whoever opened the log takes the steps
+	manual bool             // no goroutine but the committer's: whoever opened the log takes the steps
 }
 
 const defaultInterval = time.Second
@@ -93,14 +93,14 @@ type Log struct {
 	tiles      *tileStore
 	ages       *ages
 	metrics    *metrics
-	writer     *writer
+	committer  *committer
 	signer     *signer
 	witnessing *witnessing
 
 	sealer    atomic.Pointer[seal.Sealer]
 	periodDay int // day of the year on which the period was opened; of Open, then of housekeep
 
-	stop       context.CancelFunc // ends the goroutines except the writer
+	stop       context.CancelFunc // ends the goroutines except the committer's
 	background sync.WaitGroup
 
 	once   sync.Once
@@ -145,8 +145,13 @@ func (l *Log) append(sealer *seal.Sealer, kind record.Kind, t time.Time, payload
 		return Receipt{}, err
 	}
 	leaf.Append(frame[headerSize:headerSize])
-	return l.writer.add(frame, bodyCRC(frame[headerSize:]))
+	return l.committer.add(frame, bodyCRC(frame[headerSize:]))
 }
+
+// SyncTime is how long a sync of the disk takes these days: the median of the
+// last few. An event loop waits itself (Receipt.Wait) while that is less than
+// what a wake-up from beside it costs, and uses Receipt.Notify when it is more.
+func (l *Log) SyncTime() time.Duration { return l.committer.times.typical() }
 
 // Done is closed when the log has broken for good. It is not closed by Close.
 func (l *Log) Done() <-chan struct{} { return l.done }
@@ -168,7 +173,7 @@ func (l *Log) fail(cause error) error {
 		l.metrics.failed()
 		l.options.Logger.Error("the audit log is broken: no more records are taken, the process must be restarted", "error", cause)
 		close(l.done)
-		l.writer.abort(err)
+		l.committer.abort(err)
 	})
 	return l.Err()
 }
@@ -179,8 +184,8 @@ func (l *Log) Status() Status {
 		Origin:           l.options.Origin,
 		Witnessed:        l.witnessing.witnessed.Load(),
 		Integrated:       l.signer.integrated.Load(),
-		Durable:          l.writer.durable.Load(),
-		OldestNotDurable: l.writer.oldestWaiting(),
+		Durable:          l.committer.durable.Load(),
+		OldestNotDurable: l.committer.oldestWaiting(),
 		Period:           l.sealer.Load().Period(),
 	}
 	if s.Durable > s.Integrated {
@@ -210,7 +215,7 @@ func (l *Log) Close(ctx context.Context) error {
 }
 
 func (l *Log) close(ctx context.Context) error {
-	l.writer.close()
+	l.committer.close()
 	l.stop()
 	l.background.Wait()
 	if l.Err() == nil {

@@ -26,8 +26,8 @@ func TestAppendAndReadBack(t *testing.T) {
 				if err := r.Wait(); err != nil {
 					t.Fatal(err)
 				}
-				if !r.Durable() {
-					t.Fatal("not durable after Wait")
+				if durable, err := r.State(); !durable || err != nil {
+					t.Fatalf("after Wait: durable %v, %v", durable, err)
 				}
 			}
 		}

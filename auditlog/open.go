@@ -39,7 +39,7 @@ func Open(ctx context.Context, o Options) (_ *Log, err error) {
 	}
 	background, stop := context.WithCancel(context.Background())
 	l.stop = stop
-	go l.writer.run()
+	go l.committer.tend()
 	if err := l.begin(last.Leaf.Period); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", o.Dir, err), l.Close(ctx))
 	}
@@ -98,7 +98,7 @@ func (l *Log) recover(ctx context.Context) (last Stored, err error) {
 		return last, err
 	}
 	l.metrics, err = newMetrics(l.options.Registerer, l.Status, func() bool { return l.Err() != nil })
-	l.writer.metrics, l.witnessing.metrics = l.metrics, l.metrics
+	l.committer.metrics, l.witnessing.metrics = l.metrics, l.metrics
 	return rec.last, err
 }
 
@@ -118,12 +118,12 @@ func (l *Log) witnessedHead(published signedHead) signedHead {
 // assemble makes the parts that share state.
 func (l *Log) assemble(rec *recovered, head, published signedHead) {
 	o := l.options
-	l.writer = newWriter(l.fs, rec.next)
-	l.writer.ages, l.writer.fail = l.ages, l.fail
-	l.writer.segment, l.writer.size, l.writer.offset = rec.segment, rec.size, rec.offset
-	l.writer.preparer = preparer{fs: l.fs, bytes: o.SegmentBytes, logger: o.Logger}
+	l.committer = newCommitter(l.fs, rec.next)
+	l.committer.ages, l.committer.fail = l.ages, l.fail
+	l.committer.segment, l.committer.size, l.committer.offset = rec.segment, rec.size, rec.offset
+	l.committer.preparer = preparer{fs: l.fs, bytes: o.SegmentBytes, logger: o.Logger}
 	l.signer = &signer{fs: l.fs, origin: o.Origin, keys: o.signers(), reader: l.reader, tiles: l.tiles,
-		durable: &l.writer.durable, logger: o.Logger, head: head}
+		durable: &l.committer.durable, logger: o.Logger, head: head}
 	if head.signed != nil {
 		l.signer.current.Store(&head)
 		l.signer.integrated.Store(head.Size)
@@ -155,8 +155,8 @@ func (l *Log) rememberAges(ctx context.Context, indexes ...uint64) error {
 // abandon lets go of everything after a failed recovery.
 func (l *Log) abandon() error {
 	var segment io.Closer = nopCloser{}
-	if l.writer != nil {
-		segment = l.writer.segment
+	if l.committer != nil {
+		segment = l.committer.segment
 	}
 	return errors.Join(segment.Close(), l.lock.Close())
 }
@@ -165,7 +165,7 @@ type nopCloser struct{}
 
 func (nopCloser) Close() error { return nil }
 
-// start starts the goroutines other than the writer.
+// start starts the goroutines other than the committer's.
 func (l *Log) start(ctx context.Context) {
 	if l.options.manual {
 		return

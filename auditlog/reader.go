@@ -16,7 +16,7 @@ const markEvery = 256
 // reader reads records from the segments of a directory, from any index on. It
 // remembers where in each segment every 256th record begins once it has passed
 // there; that is derived, and lost without harm. It is safe for concurrent use,
-// also beside the writer.
+// also beside appenders.
 type reader struct {
 	fs fileSystem
 
@@ -65,7 +65,7 @@ func (r *reader) records(ctx context.Context, from, limit uint64, fn func(Stored
 			return next, &CorruptError{File: segmentName(first), Index: next,
 				What: fmt.Sprintf("its records end before record %d, but a segment that begins with record %d exists", next, later)}
 		default:
-			missing = true // perhaps the writer went on in between: look again
+			missing = true // perhaps the log went on in between: look again
 		}
 	}
 	return next, nil
@@ -112,7 +112,7 @@ func (r *reader) segment(ctx context.Context, first, from, limit uint64, fn func
 		var stored Stored
 		stored, err = s.next()
 		if err == errEnd && !retried {
-			// Beside a running writer there may be more by now than when this part
+			// Beside a running log there may be more by now than when this part
 			// of the file was read, and records of the next segment are of no use
 			// as long as this one goes on.
 			retried, s.chunk, err = true, nil, nil

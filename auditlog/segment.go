@@ -96,7 +96,7 @@ type prepared struct {
 }
 
 // preparer makes the next segment in the background, one at a time. It belongs
-// to the writer goroutine.
+// to the leader.
 type preparer struct {
 	fs      fileSystem
 	bytes   int64
