@@ -21,7 +21,7 @@ PORT_BASE ?= 16432
 # Packages whose tests race goroutines against each other run under the race detector; in the others it would only cost
 # time (pure functions, a C parser it cannot see into, real servers in other processes).
 RACE := ./auditlog ./auditlog/record/... ./auditlog/search/... ./proxy/... ./witness/... ./cmd/internal/console/... \
-	./cmd/internal/investigation/...
+	./cmd/internal/investigation/... ./cmd/internal/logins
 
 # The Node.js drivers that .ci/setup installed.
 export NODE_PATH := $(CURDIR)/.build/clients/node_modules

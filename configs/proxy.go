@@ -8,6 +8,7 @@ import (
 // Proxy is the configuration of `shiguan proxy`.
 type Proxy struct {
 	Listen    string     `yaml:"listen"`    // host:port for PostgreSQL clients
+	TLS       TLS        `yaml:"tls"`       // with clients
 	Metrics   Metrics    `yaml:"metrics"`   // for Prometheus
 	People    Path       `yaml:"people"`    // who may log in, with SCRAM verifiers; `shiguan passwd` edits it
 	Policy    Path       `yaml:"policy"`    // who may do what
@@ -15,6 +16,21 @@ type Proxy struct {
 	Witnesses Witnesses  `yaml:"witnesses"` // who co-signs it
 	Databases []Database `yaml:"databases"` // what clients may connect to
 	Limits    Limits     `yaml:"limits"`
+}
+
+// What clients may do about TLS.
+const (
+	TLSDisable = "disable" // there is none
+	TLSAllow   = "allow"   // whoever asks gets it
+	TLSRequire = "require" // whoever does without is refused
+)
+
+// TLS is how clients' connections are encrypted. Its files may be exchanged while the proxy runs.
+type TLS struct {
+	Mode        string `yaml:"mode"`        // one of the TLS words
+	Certificate Path   `yaml:"certificate"` // PEM, the chain up to its authority behind it
+	Key         Path   `yaml:"key"`         // PEM
+	MinVersion  string `yaml:"min_version"` // "1.2" or "1.3"
 }
 
 // Metrics is where Prometheus finds /metrics.
@@ -93,6 +109,7 @@ func LoadProxy(file string) (*Proxy, error) {
 func defaultProxy() *Proxy {
 	return &Proxy{
 		Listen:    "127.0.0.1:6432",
+		TLS:       TLS{Mode: TLSDisable, MinVersion: "1.2"},
 		Metrics:   Metrics{Listen: "127.0.0.1:9432"},
 		Log:       Log{Listen: "127.0.0.1:8432", CheckpointInterval: time.Second, SegmentSize: 64 << 20},
 		Witnesses: Witnesses{MaxLag: time.Minute, OnLag: OnLagWarn},
@@ -103,6 +120,7 @@ func defaultProxy() *Proxy {
 
 func (c *Proxy) check(r *reporter) {
 	r.address(c.Listen, "listen")
+	c.TLS.check(r)
 	r.address(c.Metrics.Listen, "metrics", "listen")
 	r.required(c.People.String(), "the file that `shiguan passwd` writes", "people")
 	r.required(c.Policy.String(), "the policy file", "policy")
@@ -115,6 +133,20 @@ func (c *Proxy) check(r *reporter) {
 	positive(r, c.Limits.ConnectTimeout, "limits", "connect_timeout")
 	positive(r, c.Limits.MessageBytes, "limits", "message_bytes")
 	positive(r, c.Limits.Statements, "limits", "statements")
+}
+
+func (t *TLS) check(r *reporter) {
+	switch t.Mode {
+	case TLSDisable:
+	case TLSAllow, TLSRequire:
+		r.required(t.Certificate.String(), "the certificate to show to clients", "tls", "certificate")
+		r.required(t.Key.String(), "the certificate's private key", "tls", "key")
+	default:
+		r.addf([]any{"tls", "mode"}, "tls.mode: %q is none of %s, %s, %s", t.Mode, TLSDisable, TLSAllow, TLSRequire)
+	}
+	if t.MinVersion != "1.2" && t.MinVersion != "1.3" {
+		r.addf([]any{"tls", "min_version"}, `tls.min_version: %q is neither "1.2" nor "1.3"`, t.MinVersion)
+	}
 }
 
 func (l *Log) check(r *reporter) {

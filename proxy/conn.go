@@ -49,7 +49,7 @@ type conn struct {
 	trail trail
 
 	// The client's goroutine owns these.
-	client     net.Conn
+	client     *link
 	fromClient *wire.Reader
 	toServer   outbox
 	batch      uint64  // of messages, ended by Sync or Query
@@ -68,7 +68,7 @@ type conn struct {
 	pins       *record.SubjectHasher
 
 	// The server's goroutine owns these.
-	upstream   net.Conn
+	upstream   *link
 	fromServer *wire.Reader
 	toClient   outbox
 	current    *execution // whose rows are coming
@@ -163,8 +163,8 @@ func (c *conn) fatal(e *wire.Error) {
 	c.upstream.Close()
 	// A connection that is closed while it holds unread bytes is reset, and what the client has not received yet is lost:
 	// the last word waits until he has hung up.
-	if t, ok := c.client.(*net.TCPConn); ok && t.CloseWrite() == nil {
-		io.Copy(io.Discard, t) // ends with the deadline at the latest
+	if c.client.CloseWrite() == nil {
+		io.Copy(io.Discard, c.client.raw()) // ends with the deadline at the latest
 	}
 	c.end(e.Message)
 }

@@ -17,7 +17,7 @@ func TestGuard(t *testing.T) {
 	defer client.Close()
 	defer server.Close()
 	var output strings.Builder
-	c := &conn{log: slog.New(slog.NewTextHandler(&output, nil)), client: ours, upstream: upstream,
+	c := &conn{log: slog.New(slog.NewTextHandler(&output, nil)), client: newLink(ours), upstream: newLink(upstream),
 		queue: session.NewQueue[*execution]('I'), ended: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(t.Context())
 	c.fateSet.L = &c.fateMu

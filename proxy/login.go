@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"os"
 	"time"
@@ -13,7 +12,7 @@ import (
 
 // authenticate runs SCRAM-SHA-256. An unknown user is not told from a wrong password. Without reader and refusal the
 // client has left.
-func (s *Server) authenticate(nc net.Conn, asked *params) (person auth.Person, reader *wire.Reader, refusal *wire.Error) {
+func (s *Server) authenticate(nc *link, asked *params) (person auth.Person, reader *wire.Reader, refusal *wire.Error) {
 	result := "left"
 	defer func() { s.metrics.login(result) }()
 	if _, err := nc.Write(wire.AppendAuthenticationSASL(nil, scramSHA256)); err != nil {
@@ -65,7 +64,7 @@ func (s *Server) authenticate(nc net.Conn, asked *params) (person auth.Person, r
 // attempt waits for its turn to try a password: who guesses queues until he is turned away. Only those who come from the
 // same address under the same name wait with him, and only as long as they stay on the line. Without attempt and refusal the
 // client has left.
-func (s *Server) attempt(nc net.Conn, user string) (*auth.Attempt, *wire.Error) {
+func (s *Server) attempt(nc *link, user string) (*auth.Attempt, *wire.Error) {
 	from, _ := netip.ParseAddrPort(nc.RemoteAddr().String())
 	until := time.Now().Add(s.limits.LoginTimeout / 2)
 	defer nc.SetReadDeadline(until.Add(s.limits.LoginTimeout / 2))

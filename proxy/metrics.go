@@ -13,6 +13,7 @@ type metrics struct {
 	logins     *prometheus.CounterVec
 	fatals     *prometheus.CounterVec
 	cancels    *prometheus.CounterVec
+	handshakes *prometheus.CounterVec
 	unrecorded prometheus.Counter
 	turnedAway prometheus.Counter
 
@@ -32,6 +33,8 @@ func newMetrics(s *Server, r prometheus.Registerer, version string) *metrics {
 			Name: "shiguan_fatal_errors_total", Help: "Sessions and logins ended by the proxy, by SQLSTATE."}, []string{"sqlstate"}),
 		cancels: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shiguan_cancel_requests_total", Help: "Cancel requests by result: delivered, idle or unknown."}, []string{"result"}),
+		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shiguan_tls_handshakes_total", Help: "TLS handshakes with clients by result: ok or failed."}, []string{"result"}),
 		unrecorded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "shiguan_refusals_unrecorded_total", Help: "Refusals because the audit log could not be written (SQLSTATE 58030)."}),
 		turnedAway: prometheus.NewCounter(prometheus.CounterOpts{
@@ -46,7 +49,7 @@ func newMetrics(s *Server, r prometheus.Registerer, version string) *metrics {
 	sessions := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "shiguan_sessions", Help: "Sessions that are open now."}, func() float64 { return float64(len(s.open())) })
 	if r != nil {
-		r.MustRegister(m.statements, m.duration, m.logins, m.fatals, m.cancels, m.unrecorded, m.turnedAway, build, sessions)
+		r.MustRegister(m.statements, m.duration, m.logins, m.fatals, m.cancels, m.handshakes, m.unrecorded, m.turnedAway, build, sessions)
 	}
 	return m
 }

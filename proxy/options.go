@@ -21,6 +21,7 @@ type Options struct {
 	PeopleFile string // digest of the file that People was read from, for the record
 	Policy     *policy.Policy
 	Databases  []Database
+	TLS        ClientTLS
 	Limits     Limits
 	Witness    WitnessLag
 	Logger     *slog.Logger

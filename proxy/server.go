@@ -53,6 +53,9 @@ func New(o Options) (*Server, error) {
 	if o.Log == nil || o.SubjectKey == nil || o.People == nil || o.Policy == nil {
 		return nil, errors.New("proxy: log, subject key, people and policy are required")
 	}
+	if err := o.TLS.check(); err != nil {
+		return nil, err
+	}
 	s := &Server{
 		opt: o, limits: o.Limits.withDefaults(), log: o.Logger, databases: map[string]*database{},
 		sessions: map[*conn]struct{}{}, keys: map[uint32]*conn{}, logins: auth.NewLimiter(auth.LimiterOptions{}),
@@ -131,6 +134,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration)
 		s.wg.Go(func() { d.watch(background) })
 	}
 	s.wg.Go(func() { s.tend(background) })
+	s.wg.Go(func() { s.watchFiles(background) })
 	err := s.accept(ctx, l)
 	s.drain(grace)
 	cancel()

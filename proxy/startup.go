@@ -28,15 +28,17 @@ func (s *Server) greet(nc net.Conn, leave func()) {
 	}()
 	tune(nc)
 	nc.SetDeadline(time.Now().Add(s.limits.LoginTimeout))
-	c, refusal := s.login(nc)
+	l := newLink(nc)
+	c, refusal := s.login(l)
 	leave()
 	if refusal != nil {
 		refusal.Severity = "FATAL"
 		s.metrics.fatal(refusal.Code)
-		nc.Write(wire.AppendError(nil, refusal)) // it leaves either way
+		l.Write(wire.AppendError(nil, refusal)) // it leaves either way
+		l.CloseWrite()
 	}
 	if c == nil {
-		nc.Close()
+		l.Close()
 		return
 	}
 	nc.SetDeadline(time.Time{})
@@ -45,10 +47,13 @@ func (s *Server) greet(nc net.Conn, leave func()) {
 }
 
 // login does everything before ReadyForQuery. It returns neither session nor refusal when there is nobody to talk to.
-func (s *Server) login(nc net.Conn) (*conn, *wire.Error) {
+func (s *Server) login(nc *link) (*conn, *wire.Error) {
 	start, err := s.readStartup(nc)
 	if start == nil {
 		return nil, refusalOf(err)
+	}
+	if nc.secure == nil && s.opt.TLS.Mode == TLSRequire {
+		return nil, errPlaintext()
 	}
 	asked, refusal := readParams(*start)
 	if refusal != nil {
@@ -76,40 +81,6 @@ func (s *Server) login(nc net.Conn) (*conn, *wire.Error) {
 	return s.openSession(nc, reader, person, asked)
 }
 
-// readStartup answers encryption requests and cancel requests and returns the StartupMessage.
-func (s *Server) readStartup(nc net.Conn) (*wire.StartupMessage, error) {
-	ssl, gss := false, false
-	for {
-		p, err := wire.ReadStartup(nc)
-		if err != nil {
-			return nil, err
-		}
-		switch p := p.(type) {
-		case wire.SSLRequest:
-			if ssl {
-				return nil, &wire.ProtocolError{Code: "08P01", Message: "a second request for TLS"}
-			}
-			ssl = true
-		case wire.GSSENCRequest:
-			if gss {
-				return nil, &wire.ProtocolError{Code: "08P01", Message: "a second request for GSSAPI encryption"}
-			}
-			gss = true
-		case wire.CancelRequest:
-			s.cancelRequest(p)
-			return nil, nil
-		case wire.StartupMessage:
-			if p.Version>>16 != 3 {
-				return nil, &wire.ProtocolError{Code: "0A000", Message: "unsupported frontend protocol: the server supports 3.0"}
-			}
-			return &p, nil
-		}
-		if _, err := nc.Write([]byte{'N'}); err != nil {
-			return nil, err
-		}
-	}
-}
-
 // refusalOf is what a peer that broke the protocol is told; to one that left or stalled nothing is said.
 func refusalOf(err error) *wire.Error {
 	var violation *wire.ProtocolError
@@ -120,10 +91,11 @@ func refusalOf(err error) *wire.Error {
 }
 
 // recordRefused puts a login that failed on record before the client hears of it.
-func (s *Server) recordRefused(nc net.Conn, asked *params, refusal *wire.Error) *wire.Error {
+func (s *Server) recordRefused(nc *link, asked *params, refusal *wire.Error) *wire.Error {
 	err := s.note(record.KindLoginRefused, func(r *record.Record) {
 		r.Person, r.Database, r.Application = asked.user, asked.database, asked.application
 		r.Client, r.Reason, r.Auth = nc.RemoteAddr().String(), cmp.Or(asked.reason, refusal.Message), "scram-sha-256"
+		r.TLS = nc.version()
 	})
 	if err != nil {
 		s.logFailed(err)
@@ -138,7 +110,7 @@ func errUnrecorded() *wire.Error {
 }
 
 // openSession connects upstream and puts the session on record before the client is let in.
-func (s *Server) openSession(nc net.Conn, reader *wire.Reader, person auth.Person, asked *params) (*conn, *wire.Error) {
+func (s *Server) openSession(nc *link, reader *wire.Reader, person auth.Person, asked *params) (*conn, *wire.Error) {
 	db := s.databases[asked.database]
 	if db == nil || !person.MayUse(asked.database) {
 		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "3D000", Message: "database \"" + asked.database + "\" does not exist"})
@@ -185,6 +157,7 @@ func (c *conn) letIn(asked *params, statuses []wire.Param) *wire.Error {
 	}
 	receipt, err := c.trail.fact(record.KindSessionOpened, func(r *record.Record) {
 		r.Auth, r.Purpose, r.Version = "scram-sha-256", c.purpose, c.srv.opt.Version
+		r.TLS = c.client.version()
 	})
 	if err != nil {
 		c.srv.logFailed(err)

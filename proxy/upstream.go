@@ -49,8 +49,8 @@ func (c *conn) dial(asked *params) ([]wire.Param, error) {
 		return nil, errors.New("the server's connection is not idle after the login")
 	}
 	tune(h.Conn)
-	c.upstream = h.Conn
-	c.fromServer = wire.NewReader(h.Conn, c.srv.limits.MessageBytes)
+	c.upstream = newLink(h.Conn)
+	c.fromServer = wire.NewReader(c.upstream, c.srv.limits.MessageBytes)
 	c.queue = session.NewQueue[*execution](wire.TxIdle)
 	c.serverKey = h.SecretKey
 	c.serverPID = h.PID

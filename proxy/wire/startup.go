@@ -21,8 +21,8 @@ const (
 	Version32 uint32 = 3<<16 | 2 // protocol 3.2: longer cancel keys
 )
 
-// Startup is one packet of the startup phase: SSLRequest, GSSENCRequest, CancelRequest or StartupMessage. Unlike
-// messages it is a copy and may be kept.
+// Startup is one packet of the startup phase: SSLRequest, GSSENCRequest, CancelRequest or StartupMessage; or TLSRecord,
+// which is none. Unlike messages it is a copy and may be kept.
 type Startup interface{ startup() }
 
 // SSLRequest asks whether TLS is to be had: answer 'S' or 'N'.
@@ -36,6 +36,12 @@ type CancelRequest struct {
 	PID uint32
 	Key []byte // 4 to 256 bytes; 4 in protocol 3.0
 }
+
+// TLSRecord says that the peer speaks TLS without having asked first: what was read belongs to its handshake.
+type TLSRecord struct{ Head [4]byte }
+
+// tlsHandshake is the first byte of a TLS handshake, which no packet can have: it would be far too long.
+const tlsHandshake = 0x16
 
 // StartupMessage opens a session.
 type StartupMessage struct {
@@ -53,6 +59,7 @@ func (SSLRequest) startup()     {}
 func (GSSENCRequest) startup()  {}
 func (CancelRequest) startup()  {}
 func (StartupMessage) startup() {}
+func (TLSRecord) startup()      {}
 
 // Get returns the last value of a parameter, as PostgreSQL would take it.
 func (m StartupMessage) Get(name string) (value string, ok bool) {
@@ -70,6 +77,9 @@ func ReadStartup(r io.Reader) (Startup, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, err
+	}
+	if head[0] == tlsHandshake {
+		return TLSRecord{head}, nil
 	}
 	length := binary.BigEndian.Uint32(head[:])
 	if length < minStartupLength || length > maxStartupLength {

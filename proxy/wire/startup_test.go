@@ -47,6 +47,8 @@ func encodeStartup(s wire.Startup) (packet []byte, whole bool) {
 		return wire.AppendCancelRequest(nil, s.PID, s.Key), true
 	case wire.StartupMessage:
 		return wire.AppendStartup(nil, s.Version, s.Params...), s.Version>>16 == 3
+	case wire.TLSRecord:
+		return s.Head[:], true
 	}
 	return nil, true
 }

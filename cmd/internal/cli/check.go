@@ -99,6 +99,7 @@ func (c *checklist) proxy(file string) error {
 		return err
 	}
 	c.report("configuration", file, nil)
+	c.clientTLS(&cfg.TLS)
 	keys := c.logKeys(cfg)
 	recipients, err := seal.ParseRecipients(cfg.Log.Recipients.String())
 	c.report("log.recipients", count(len(recipients), "investigator's recipient", "investigators' recipients"), err)

@@ -40,7 +40,8 @@ func proxyCommand() *cobra.Command {
 		Short: "Stand before databases: decide, mask and record every statement",
 		Long: `Serves PostgreSQL clients, its transparency log (C2SP tlog-tiles) and metrics.
 
-SIGHUP reads the policy and the people file again; a faulty one changes nothing. SIGTERM lets transactions finish for
+SIGHUP reads the policy, the people file and the certificates again; a faulty one changes nothing. Certificates are read
+again by themselves too, when their files change. SIGTERM lets transactions finish for
 ten seconds. Exit code 3: the log could not be written or was found rolled back; for a minute before, everybody is told
 SQLSTATE 58030.`,
 		Args: cobra.NoArgs,
@@ -174,6 +175,10 @@ func proxyOptions(cfg *configs.Proxy) (*proxy.Options, error) {
 		},
 		Witness: proxy.WitnessLag{Max: cfg.Witnesses.MaxLag, On: proxy.OnLag(cfg.Witnesses.OnLag)},
 	}
+	var err error
+	if o.TLS, err = clientTLS(&cfg.TLS); err != nil {
+		return nil, err
+	}
 	text, err := os.ReadFile(cfg.Log.SubjectKey.String())
 	if err != nil {
 		return nil, err
@@ -261,7 +266,7 @@ func reloadOnHangup(ctx context.Context, cfg *configs.Proxy, server *proxy.Serve
 			logger.Error("reload failed: what was in force stays in force", "err", err)
 			continue
 		}
-		logger.Info("policy and people reloaded")
+		logger.Info("policy, people and certificates reloaded")
 	}
 }
 
@@ -272,6 +277,9 @@ func reload(cfg *configs.Proxy, server *proxy.Server) error {
 	}
 	people, digest, err := loadPeople(cfg.People.String())
 	if err != nil {
+		return err
+	}
+	if err := server.RefreshTLS(); err != nil {
 		return err
 	}
 	if err := server.SetPolicy(p); err != nil {

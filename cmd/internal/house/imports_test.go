@@ -10,7 +10,7 @@ import (
 var floors = [][]string{
 	{"proxy/wire", "auditlog/record"},
 	{"policy/sql", "policy/mask", "auditlog/tiles", "auditlog/record/seal"},
-	{"proxy/session", "proxy/auth", "policy", "auditlog", "witness", "auditlog/evidence"},
+	{"proxy/session", "proxy/auth", "proxy/certs", "policy", "auditlog", "witness", "auditlog/evidence"},
 	{"proxy", "auditlog/search", "witness/quorum"},
 }
 
