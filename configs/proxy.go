@@ -30,6 +30,7 @@ type TLS struct {
 	Mode        string `yaml:"mode"`        // one of the TLS words
 	Certificate Path   `yaml:"certificate"` // PEM, the chain up to its authority behind it
 	Key         Path   `yaml:"key"`         // PEM
+	ClientCA    Path   `yaml:"client_ca"`   // PEM: the authorities of clients' certificates; empty: none are asked for
 	MinVersion  string `yaml:"min_version"` // "1.2" or "1.3"
 }
 

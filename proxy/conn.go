@@ -26,7 +26,10 @@ var errRevoked error = &wire.Error{Code: "57P01", Message: "terminating connecti
 // welcome reports that the session's person could still log in as the same person, to the same database.
 func (c *conn) welcome(people *auth.People, now time.Time) bool {
 	p, ok := people.Find(c.person.User)
-	return ok && p.ValidAt(now) && p.MayUse(c.db.Name) &&
+	if ok && p.Login != auth.LoginPassword {
+		ok = people.Names(p.User, c.client.peer)
+	}
+	return ok && p.ValidAt(now) && p.MayUse(c.db.Name) && p.Login == c.person.Login &&
 		p.Role == c.person.Role && p.Department == c.person.Department && p.Position == c.person.Position
 }
 

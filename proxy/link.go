@@ -2,7 +2,11 @@ package proxy
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net"
+
+	"shiguan/proxy/auth"
+	"shiguan/proxy/certs"
 )
 
 // link is the connection with one peer: raw, or with TLS over it. What is read from it and written to it is what the peer
@@ -11,7 +15,8 @@ type link struct {
 	net.Conn          // what bytes go through: secure where there is TLS, below otherwise
 	below    *carrier // what the peer is reached by
 	secure   *tls.Conn
-	binding  []byte // tls-server-end-point of the certificate that TLS began with; nil where there is none
+	binding  []byte            // tls-server-end-point of our certificate; nil where there is none
+	peer     *x509.Certificate // the client's, verified; nil where there is none
 }
 
 // carrier lies between TLS and the socket, so that the way to the socket can be exchanged while TLS goes on. Nobody may
@@ -79,4 +84,15 @@ func (l *link) version() string {
 		return ""
 	}
 	return tls.VersionName(l.secure.ConnectionState().Version)
+}
+
+// channel is what TLS has established about the client.
+func (l *link) channel() auth.Channel { return auth.Channel{Endpoint: l.binding, Certificate: l.peer} }
+
+// certified is what the record says of the client's certificate; nil without one.
+func (l *link) certified() map[string]string {
+	if l.peer == nil {
+		return nil
+	}
+	return map[string]string{"certificate": l.peer.Subject.String(), "certificate_sha256": certs.Fingerprint(l.peer)}
 }

@@ -4,25 +4,31 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"shiguan/proxy/auth"
 	"shiguan/proxy/wire"
 )
 
-// authenticate runs SCRAM-SHA-256. An unknown user is not told from a wrong password. Without reader and refusal the
-// client has left.
+// authenticate finds out who the client is: by his certificate where that is enough, else by SCRAM. An unknown user is not
+// told from a wrong password or a missing certificate. Without reader and refusal the client has left.
 func (s *Server) authenticate(nc *link, asked *params) (person auth.Person, reader *wire.Reader, refusal *wire.Error) {
 	result := "left"
 	defer func() { s.metrics.login(result) }()
-	if _, err := nc.Write(wire.AppendAuthenticationSASL(nil, scramSHA256)); err != nil {
+	people, channel := s.people.Load(), nc.channel()
+	if person, ok := people.ByCertificate(asked.user, channel); ok {
+		result, asked.auth = "ok", "certificate"
+		return person, s.sessionReader(nc), nil
+	}
+	if _, err := nc.Write(wire.AppendAuthenticationSASL(nil, channel.Mechanisms()...)); err != nil {
 		return person, nil, nil
 	}
 	reader = wire.NewReader(nc, maxAuthMessage)
 	reader.Accept(string(wire.MsgPassword))
-	conversation := s.people.Load().Begin(asked.user)
+	conversation := people.Begin(asked.user, channel)
 	for first := true; ; first = false {
-		data, refusal, err := readSASL(reader, first)
+		data, refusal, err := readSASL(reader, conversation, first)
 		if err != nil || refusal != nil {
 			return person, nil, refusal
 		}
@@ -40,10 +46,13 @@ func (s *Server) authenticate(nc *link, asked *params) (person auth.Person, read
 		if err != nil {
 			result = "failed"
 			var refused *auth.RefusedError
-			if errors.As(err, &refused) && !first {
+			if !errors.As(err, &refused) {
+				return person, nil, &wire.Error{Code: "XX000", Message: "the login failed"}
+			}
+			if !first {
 				asked.reason = refused.Reason
 			}
-			return person, nil, &wire.Error{Code: "28P01", Message: "password authentication failed for user \"" + asked.user + "\""}
+			return person, nil, refused.Wire()
 		}
 		if !done {
 			if _, err := nc.Write(wire.AppendAuthenticationSASLContinue(nil, reply)); err != nil {
@@ -54,11 +63,26 @@ func (s *Server) authenticate(nc *link, asked *params) (person auth.Person, read
 		if reader.Buffered() > 0 {
 			return person, nil, &wire.Error{Code: "08P01", Message: "the client sent more before it was let in"}
 		}
-		result, asked.final = "ok", reply
-		reader = wire.NewReader(nc, s.limits.MessageBytes)
-		reader.Accept(wire.ClientTypes)
-		return conversation.Person(), reader, nil
+		person = conversation.Person()
+		result, asked.final, asked.auth = "ok", reply, authOf(conversation, person)
+		return person, s.sessionReader(nc), nil
 	}
+}
+
+// authOf is how the record names the way somebody has logged in.
+func authOf(c *auth.Conversation, person auth.Person) string {
+	way := strings.ToLower(c.Mechanism())
+	if person.Login == auth.LoginBoth {
+		return "certificate+" + way
+	}
+	return way
+}
+
+// sessionReader takes whole messages of a client who is let in.
+func (s *Server) sessionReader(nc *link) *wire.Reader {
+	reader := wire.NewReader(nc, s.limits.MessageBytes)
+	reader.Accept(wire.ClientTypes)
+	return reader
 }
 
 // attempt waits for its turn to try a password: who guesses queues until he is turned away. Only those who come from the
@@ -83,10 +107,8 @@ func (s *Server) attempt(nc *link, user string) (*auth.Attempt, *wire.Error) {
 	}
 }
 
-const scramSHA256 = "SCRAM-SHA-256"
-
 // readSASL reads the client's next SASL message. An error means that there is nobody to talk to any more.
-func readSASL(reader *wire.Reader, first bool) (data []byte, refusal *wire.Error, err error) {
+func readSASL(reader *wire.Reader, conversation *auth.Conversation, first bool) (data []byte, refusal *wire.Error, err error) {
 	m, err := reader.Next()
 	var violation *wire.ProtocolError
 	if errors.As(err, &violation) {
@@ -99,7 +121,7 @@ func readSASL(reader *wire.Reader, first bool) (data []byte, refusal *wire.Error
 		return m.Body(), nil, nil
 	}
 	initial, err := wire.ParseSASLInitialResponse(m.Body())
-	if err != nil || string(initial.Mechanism) != scramSHA256 {
+	if err != nil || !conversation.Choose(string(initial.Mechanism)) {
 		return nil, &wire.Error{Code: "08P01", Message: "the client chose a SASL mechanism that was not offered"}, nil
 	}
 	return initial.Data, nil, nil

@@ -13,7 +13,8 @@ type params struct {
 	reason   string            // why the login was refused, for the record
 	settings map[string]string // for the server
 	unknown  []string          // protocol options we do not speak
-	final    []byte            // the last SASL message
+	final    []byte            // the last SASL message; nil: there was none
+	auth     string            // how the login was done, for the record
 }
 
 // readParams takes the settings we know; an unknown one is refused, never passed on blindly.

@@ -94,8 +94,8 @@ func refusalOf(err error) *wire.Error {
 func (s *Server) recordRefused(nc *link, asked *params, refusal *wire.Error) *wire.Error {
 	err := s.note(record.KindLoginRefused, func(r *record.Record) {
 		r.Person, r.Database, r.Application = asked.user, asked.database, asked.application
-		r.Client, r.Reason, r.Auth = nc.RemoteAddr().String(), cmp.Or(asked.reason, refusal.Message), "scram-sha-256"
-		r.TLS = nc.version()
+		r.Client, r.Reason, r.Auth = nc.RemoteAddr().String(), cmp.Or(asked.reason, refusal.Message), cmp.Or(asked.auth, "scram-sha-256")
+		r.TLS, r.Detail = nc.version(), nc.certified()
 	})
 	if err != nil {
 		s.logFailed(err)
@@ -156,8 +156,8 @@ func (c *conn) letIn(asked *params, statuses []wire.Param) *wire.Error {
 		Role: c.person.Role, Database: c.db.Name, Client: c.address, Application: c.application,
 	}
 	receipt, err := c.trail.fact(record.KindSessionOpened, func(r *record.Record) {
-		r.Auth, r.Purpose, r.Version = "scram-sha-256", c.purpose, c.srv.opt.Version
-		r.TLS = c.client.version()
+		r.Auth, r.Purpose, r.Version = asked.auth, c.purpose, c.srv.opt.Version
+		r.TLS, r.Detail = c.client.version(), c.client.certified()
 	})
 	if err != nil {
 		c.srv.logFailed(err)
@@ -165,7 +165,10 @@ func (c *conn) letIn(asked *params, statuses []wire.Param) *wire.Error {
 	}
 	c.toClient.conn, c.toServer.conn = c.client, c.upstream
 	c.srv.enlist(c)
-	b := wire.AppendAuthenticationSASLFinal(nil, asked.final)
+	var b []byte
+	if asked.final != nil {
+		b = wire.AppendAuthenticationSASLFinal(b, asked.final)
+	}
 	b = wire.AppendAuthenticationOk(b)
 	for _, p := range statuses {
 		b = wire.AppendParameterStatus(b, p.Name, p.Value)

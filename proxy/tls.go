@@ -67,6 +67,9 @@ func (s *Server) secure(l *link, direct bool) error {
 	}
 	s.metrics.handshakes.WithLabelValues("ok").Inc()
 	l.Conn, l.secure, l.binding = t, t, certs.Endpoint(m.Certificate.Leaf)
+	if shown := t.ConnectionState().VerifiedChains; len(shown) > 0 {
+		l.peer = shown[0][0]
+	}
 	return nil
 }
 

@@ -63,7 +63,7 @@ func session(nc net.Conn, p *auth.People) error {
 	}
 	user, _ := m.Get("user")
 	r := wire.NewReader(nc, 1<<16)
-	person, err := login(nc, r, p.Begin(user))
+	person, err := login(nc, r, p.Begin(user, auth.Channel{}))
 	var refusal *auth.RefusedError
 	if errors.As(err, &refusal) {
 		_, err = nc.Write(wire.AppendError(nil, refusal.Wire()))

@@ -16,6 +16,9 @@ const (
 	ReasonPassword  = "wrong password"
 	ReasonExpired   = "valid_until is over"
 	ReasonMalformed = "malformed authentication message"
+	ReasonUncertain = "no certificate that stands for this person"
+	ReasonDowngrade = "the client was made to believe that there is no channel binding"
+	ReasonBinding   = "the password was meant for another TLS connection: somebody is in between"
 )
 
 // RefusedError is the only error a login ends with.
@@ -28,8 +31,15 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("login of %q refused: %s", e.User, e.Reason)
 }
 
-// Wire is what the client is told: the same for every reason, in PostgreSQL's words.
+// Wire is what the client is told, in PostgreSQL's words: the same for every reason that has to do with the user.
 func (e *RefusedError) Wire() *wire.Error {
+	switch e.Reason {
+	case ReasonDowngrade:
+		return &wire.Error{Severity: "FATAL", Code: "28000", Message: "SCRAM channel binding negotiation error",
+			Detail: "The client supports SCRAM channel binding but thinks the server does not.  However, this server does support channel binding."}
+	case ReasonBinding:
+		return &wire.Error{Severity: "FATAL", Code: "28000", Message: "SCRAM channel binding check failed"}
+	}
 	return &wire.Error{
 		Severity: "FATAL", Code: "28P01",
 		Message: fmt.Sprintf("password authentication failed for user \"%s\"", e.User),
@@ -41,11 +51,14 @@ const maxMessage = 1024
 
 // Conversation is the server's half of one SCRAM-SHA-256 exchange. One goroutine owns it.
 type Conversation struct {
-	user  string
-	entry entry
-	known bool
-	inner *scram.ServerConversation
-	state state
+	user    string
+	channel Channel
+	plus    bool // bound to the channel
+	entry   entry
+	known   bool
+	server  *scram.Server
+	inner   *scram.ServerConversation // from the first Step on
+	state   state
 }
 
 type state int
@@ -58,16 +71,16 @@ const (
 
 // Begin begins the conversation with a user as named by the StartupMessage; the name inside SCRAM is ignored, as
 // PostgreSQL ignores it. The user need not exist: that shows at the end only.
-func (p *People) Begin(user string) *Conversation {
-	c := &Conversation{user: user}
-	c.entry, c.known = p.lookup(user)
+func (p *People) Begin(user string, ch Channel) *Conversation {
+	c := &Conversation{user: user, channel: ch}
+	c.entry, c.known = p.lookup(user, ch)
 	server, err := scram.SHA256.NewServer(func(string) (scram.StoredCredentials, error) {
 		return c.entry.verifier.credentials(), nil
 	})
 	if err != nil {
 		panic(err) // it returns none
 	}
-	c.inner = server.NewConversation()
+	c.server = server
 	return c
 }
 
@@ -81,8 +94,16 @@ func (c *Conversation) Step(msg []byte) (reply []byte, done bool, err error) {
 	if len(msg) > maxMessage {
 		return c.refuse(ReasonMalformed)
 	}
+	if c.inner == nil {
+		if reason := c.misfit(string(msg)); reason != "" {
+			return c.refuse(reason)
+		}
+		c.inner = c.converse(c.server)
+	}
 	answer, err := c.inner.Step(string(msg))
 	switch {
+	case err != nil && c.plus && answer == scram.ErrChannelBindingsDontMatch:
+		return c.refuse(ReasonBinding)
 	case err != nil && answer == scram.ErrInvalidProof:
 		return c.refuse(c.reason(ReasonPassword))
 	case err != nil:
@@ -100,10 +121,13 @@ func (c *Conversation) Step(msg []byte) (reply []byte, done bool, err error) {
 
 // reason prefers the one that explains the others: nobody's password is right.
 func (c *Conversation) reason(otherwise string) string {
-	if !c.known {
-		return ReasonUnknown
+	switch {
+	case c.known:
+		return otherwise
+	case c.entry.person.User != "":
+		return ReasonUncertain
 	}
-	return otherwise
+	return ReasonUnknown
 }
 
 func (c *Conversation) refuse(reason string) ([]byte, bool, error) {
@@ -122,7 +146,7 @@ func (c *Conversation) Person() Person {
 // Authenticate checks a password itself, for logins that are not SCRAM, such as the console's form. It takes the same
 // time, some milliseconds of CPU, whether the user exists or not.
 func (p *People) Authenticate(user, password string) bool {
-	e, known := p.lookup(user)
+	e, known := p.lookup(user, Channel{})
 	given, err := derive(password, e.verifier.salt, e.verifier.iterations)
 	if err != nil {
 		return false

@@ -47,7 +47,7 @@ func talk(t *testing.T, c *auth.Conversation, user, password string) (replies []
 func TestConversation(t *testing.T) {
 	p := load(t)
 	for _, user := range []string{"ann", "王小明", "eve"} {
-		c := p.Begin(user)
+		c := p.Begin(user, auth.Channel{})
 		// The name inside SCRAM is somebody else's: it must not matter.
 		replies, err := talk(t, c, "left", "pencil")
 		if err != nil || len(replies) != 2 {
@@ -71,7 +71,7 @@ func TestRefusals(t *testing.T) {
 		{"left", "pencil", auth.ReasonExpired},
 		{"left", "pen", auth.ReasonPassword},
 	} {
-		c := p.Begin(tc.user)
+		c := p.Begin(tc.user, auth.Channel{})
 		replies, err := talk(t, c, "", tc.password)
 		var refusal *auth.RefusedError
 		if !errors.As(err, &refusal) {
@@ -92,7 +92,7 @@ func TestRefusals(t *testing.T) {
 // TestUnknownUsersLookReal: an unknown user has one salt, of his own, that neither time nor a restart changes.
 func TestUnknownUsersLookReal(t *testing.T) {
 	salt := func(p *auth.People, user string) string {
-		reply, _, err := p.Begin(user).Step([]byte("n,,n=,r=0123456789"))
+		reply, _, err := p.Begin(user, auth.Channel{}).Step([]byte("n,,n=,r=0123456789"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +133,7 @@ func TestMalformed(t *testing.T) {
 		"extension":       "n,,m=x,n=,r=0123456789",
 		"too long":        "n,,n=,r=" + strings.Repeat("x", 1024),
 	} {
-		_, _, err := p.Begin("ann").Step([]byte(msg))
+		_, _, err := p.Begin("ann", auth.Channel{}).Step([]byte(msg))
 		var refusal *auth.RefusedError
 		if !errors.As(err, &refusal) || refusal.Reason != auth.ReasonMalformed {
 			t.Errorf("%s: got %v", name, err)
@@ -146,7 +146,7 @@ func TestMalformed(t *testing.T) {
 		"another binding":     "c=eSws,r=NONCE,p=" + strings.Repeat("A", 43) + "=",
 		"no proof":            "c=biws,r=NONCE",
 	} {
-		c := p.Begin("ann")
+		c := p.Begin("ann", auth.Channel{})
 		reply, done, err := c.Step([]byte("n,,n=,r=0123456789"))
 		if err != nil || done {
 			t.Fatal(done, err)
@@ -161,7 +161,7 @@ func TestMalformed(t *testing.T) {
 }
 
 func TestPersonTooEarly(t *testing.T) {
-	c := load(t).Begin("ann")
+	c := load(t).Begin("ann", auth.Channel{})
 	mustPanic(t, "Person before the first Step", func() { c.Person() })
 	if _, _, err := c.Step([]byte("n,,n=,r=0123456789")); err != nil {
 		t.Fatal(err)

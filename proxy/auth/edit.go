@@ -29,6 +29,9 @@ func SetVerifier(file string, text []byte, user, verifier string) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
+	if before.list.People[i].Login == LoginCertificate {
+		return nil, &FileError{file, before.line(i, "login"), fmt.Sprintf("%q logs in by certificate alone: say login: %s first", user, LoginBoth)}
+	}
 	after, err := splice(text, before.person(i), verifier)
 	if err != nil {
 		return nil, &FileError{file, before.line(i, "verifier"), err.Error()}

@@ -118,3 +118,11 @@ func FuzzSetVerifier(f *testing.F) {
 		}
 	})
 }
+
+// Who logs in by certificate alone gets no password by mistake.
+func TestSetVerifierLeavesCertificatesAlone(t *testing.T) {
+	text := []byte("version: 1\npeople:\n  - {user: ann, login: certificate, department: d, position: p}\n")
+	if _, err := auth.SetVerifier("people.yaml", text, "ann", fresh(t, "ink")); err == nil || !strings.Contains(err.Error(), "people.yaml:3: ") {
+		t.Errorf("got %v", err)
+	}
+}

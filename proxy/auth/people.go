@@ -22,6 +22,7 @@ type Person struct {
 	Databases  []string  // as clients say them; empty: all
 	ValidUntil time.Time // zero: no end
 	Admin      bool
+	Login      string // one of the Login constants
 }
 
 // MayUse reports whether the person may connect to a database.
@@ -41,8 +42,9 @@ type People struct {
 }
 
 type entry struct {
-	person   Person
-	verifier verifier
+	person       Person
+	verifier     verifier // of nobody for those who need none
+	certificates []string // names of certificates that stand for the person, such as cn:ann
 }
 
 // LoadPeople reads a people file strictly: an unknown key, a person who is there twice and a verifier that could never
@@ -75,7 +77,9 @@ func ParsePeople(file string, text []byte) (*People, error) {
 		}
 		p.entries[e.person.User] = e
 		p.order = append(p.order, e.person.User)
-		counts[e.verifier.iterations]++
+		if e.person.Login != LoginCertificate {
+			counts[e.verifier.iterations]++
+		}
 	}
 	if err := r.err(); err != nil {
 		return nil, err
@@ -125,17 +129,18 @@ func (p Person) clone() Person {
 	return p
 }
 
-// lookup returns a user's entry. For one who does not exist it makes an entry that answers like a real one, always with
-// the same salt, and that no password opens; both ways do the same work.
-func (p *People) lookup(user string) (e entry, known bool) {
+// lookup returns the entry of a user whose password counts on this channel. For any other it makes an entry that answers
+// like a real one, always with the same salt, and that no password opens; both ways do the same work.
+func (p *People) lookup(user string, ch Channel) (e entry, known bool) {
 	fake := verifier{
 		iterations: p.usual, salt: string(p.derived("salt", user)[:saltSize]),
 		storedKey: p.derived("stored key", user), serverKey: p.derived("server key", user),
 	}
-	if e, known = p.entries[user]; known {
+	e, known = p.entries[user]
+	if known && e.byPassword(ch) {
 		return e, true
 	}
-	return entry{verifier: fake}, false
+	return entry{verifier: fake, person: e.person}, false
 }
 
 func (p *People) derived(what, user string) []byte {
@@ -153,14 +158,16 @@ type list struct {
 }
 
 type listEntry struct {
-	User       string   `yaml:"user"`
-	Verifier   string   `yaml:"verifier"`
-	Department string   `yaml:"department"`
-	Position   string   `yaml:"position"`
-	Role       string   `yaml:"role"`
-	Databases  []string `yaml:"databases"`
-	ValidUntil string   `yaml:"valid_until"`
-	Admin      bool     `yaml:"admin"`
+	User         string   `yaml:"user"`
+	Verifier     string   `yaml:"verifier"`
+	Login        string   `yaml:"login"`
+	Certificates []string `yaml:"certificates"`
+	Department   string   `yaml:"department"`
+	Position     string   `yaml:"position"`
+	Role         string   `yaml:"role"`
+	Databases    []string `yaml:"databases"`
+	ValidUntil   string   `yaml:"valid_until"`
+	Admin        bool     `yaml:"admin"`
 }
 
 // decoded is a people file that is YAML of the right shape; whether its content makes sense is still to be seen.
@@ -207,13 +214,9 @@ func (d *decoded) entry(r *reporter, i int) (entry, bool) {
 	e := entry{person: Person{
 		User: w.User, Department: w.Department, Position: w.Position, Role: w.Role, Databases: w.Databases, Admin: w.Admin,
 	}}
-	var err error
-	if w.Verifier == "" {
-		r.add(d.line(i, "verifier"), "verifier of %q is missing: set it with `shiguan passwd --file %s %s`", w.User, r.file, w.User)
-	} else if e.verifier, err = parseVerifier(w.Verifier); err != nil {
-		r.add(d.line(i, "verifier"), "%q: %v", w.User, err)
-	}
+	d.login(r, i, &e)
 	if w.ValidUntil != "" {
+		var err error
 		// A date alone would end at a different hour for everybody who reads it.
 		if e.person.ValidUntil, err = time.Parse(time.RFC3339, w.ValidUntil); err != nil {
 			r.add(d.line(i, "valid_until"), "%q: valid_until is no time: write it with its zone, such as 2027-01-31T23:59:59+08:00", w.User)

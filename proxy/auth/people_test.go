@@ -41,7 +41,7 @@ func peopleWith(t *testing.T, verifiers map[string]string) *auth.People {
 func TestLoad(t *testing.T) {
 	p := load(t)
 	ann, ok := p.Find("ann")
-	want := auth.Person{User: "ann", Department: "civil-affairs", Position: "clerk", Role: "civil_affairs_clerk", Databases: []string{"civil", "housing"}}
+	want := auth.Person{User: "ann", Department: "civil-affairs", Position: "clerk", Role: "civil_affairs_clerk", Databases: []string{"civil", "housing"}, Login: auth.LoginPassword}
 	if !ok || !reflect.DeepEqual(ann, want) {
 		t.Errorf("ann is %+v", ann)
 	}

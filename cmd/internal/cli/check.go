@@ -214,6 +214,9 @@ func (c *checklist) people(cfg *configs.Proxy) {
 		if p.Role != "" && !roles[p.Role] {
 			err = errors.Join(err, fmt.Errorf("%s becomes the role %s, which no database in the configuration has", p.User, p.Role))
 		}
+		if p.Login != auth.LoginPassword && (cfg.TLS.Mode == configs.TLSDisable || cfg.TLS.ClientCA == "") {
+			err = errors.Join(err, fmt.Errorf("%s logs in by %s, and clients' certificates are not asked for: set tls.client_ca", p.User, p.Login))
+		}
 	}
 	c.report("people", count(len(people.All()), "person", "people"), err)
 }

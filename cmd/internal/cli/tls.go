@@ -21,7 +21,7 @@ func clientTLS(t *configs.TLS) (proxy.ClientTLS, error) {
 		return o, nil
 	}
 	var err error
-	o.Keeper, err = certs.Open(certs.Files{Certificate: t.Certificate.String(), Key: t.Key.String()})
+	o.Keeper, err = certs.Open(certs.Files{Certificate: t.Certificate.String(), Key: t.Key.String(), CA: t.ClientCA.String()})
 	if err != nil {
 		err = fmt.Errorf("tls: %w", err)
 	}
