@@ -23,7 +23,7 @@ func (j *judge) addSubjects(a *sql.Analysis, i int, add []sql.AppendCandidate, p
 	if !ok {
 		return &refusal{defaultDeny, fmt.Sprintf("%s names the person whom rows are about and could not be added to this statement: add it to the select list", j.binding.name(add[0].Column))}
 	}
-	p.Text = text
+	p.Text, p.at = text, commonPrefix(p.Statement.Text, text)
 	return nil
 }
 
@@ -82,6 +82,15 @@ func (j *judge) rewrite(a *sql.Analysis, i int, add []sql.AppendCandidate) (stri
 	return b.Statements[i].Text, true
 }
 
+// commonPrefix is where an addition begins: what is added begins with a comma, and none stood there.
+func commonPrefix(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
 // sameBut reports whether two statements are the same but for outputs added at the end.
 func sameBut(was, is *sql.Statement, added []sql.AppendCandidate) bool {
 	if was.Inner != nil && is.Inner != nil && (was.Verb == sql.Prepare || was.Verb == sql.Declare) {
@@ -118,7 +127,7 @@ func (j *judge) unnamed(t *subjectTable, rows *sql.Statement, bulk bool) *refusa
 		how = fmt.Sprintf("add %s of %s to the copied columns", column, t.name)
 	case rows.Aggregated:
 		how = fmt.Sprintf("group by %s of %s and select it, or use count, sum and avg only", column, t.name)
-	case strings.Contains(strings.ToLower(rows.Text), "distinct"):
+	case strings.Contains(strings.ToLower(sql.WithoutLiterals(rows.Text)), "distinct"):
 		how = fmt.Sprintf("add %s of %s to the select list, or use GROUP BY instead of DISTINCT", column, t.name)
 	}
 	return &refusal{defaultDeny, fmt.Sprintf("rows of %s are about persons, and this statement does not say which: %s", t.name, how)}

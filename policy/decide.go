@@ -13,26 +13,28 @@ import (
 // A request without an Analysis (the text was not understood) is refused, unless a transparent rule holds: then it is
 // allowed, without plans.
 func (p *Policy) Decide(r Request) Decision {
-	rules := p.rulesFor(r.Person)
+	s := p.standing(r)
 	if r.Analysis == nil {
-		return p.unanalysed(&r, rules)
+		return p.unanalysed(s)
 	}
-	if len(rules) > maxRemembered || len(r.Text) > longText {
-		return p.newJudge(&r, rules).text(r.Analysis)
+	if len(s.rules) > maxRemembered {
+		return p.judged(r, s)
 	}
-	key := decisionKey{analysis: r.Analysis, person: r.Person, purpose: r.Purpose != ""}
-	for i, rule := range rules {
-		if rule.applies(&r) {
-			key.holding |= 1 << i
-		}
-	}
+	key := decisionKey{analysis: r.Analysis, person: r.Person, holding: s.bits, purpose: r.Purpose != ""}
 	if d, ok := p.memory.decisions.Get(key); ok {
 		return *d
 	}
-	d := p.newJudge(&r, rules).text(r.Analysis)
-	p.memory.decisions.Add(key, &d)
+	d, ok := p.carried(r, s, key)
+	if !ok {
+		d = p.judged(r, s)
+	}
+	if !ok || r.Analysis.Kept() {
+		p.memory.decisions.Add(key, &d, d.bytes())
+	}
 	return d
 }
+
+func (p *Policy) judged(r Request, s *standing) Decision { return p.newJudge(&r, s).text(r.Analysis) }
 
 // applies evaluates a rule's condition. One that cannot be evaluated does not hold.
 func (r *rule) applies(request *Request) bool {
@@ -40,21 +42,14 @@ func (r *rule) applies(request *Request) bool {
 	return ok && err == nil
 }
 
-func (p *Policy) newJudge(r *Request, rules []*rule) *judge {
-	j := &judge{binding: p.bind(r.Analysis.Catalogue), purpose: r.Purpose != "", source: r.Text, env: r.Env}
-	for _, rule := range rules {
-		if rule.applies(r) {
-			j.holding = append(j.holding, rule)
-		} else {
-			j.dormant = append(j.dormant, rule)
-		}
-	}
-	return j
+func (p *Policy) newJudge(r *Request, s *standing) *judge {
+	return &judge{binding: p.bind(r.Analysis.Catalogue), purpose: r.Purpose != "", source: r.Text, env: r.Env,
+		holding: s.holding, dormant: s.dormant}
 }
 
-func (p *Policy) unanalysed(r *Request, rules []*rule) Decision {
-	for _, rule := range rules {
-		if rule.transparent && rule.applies(r) {
+func (p *Policy) unanalysed(s *standing) Decision {
+	for _, rule := range s.holding {
+		if rule.transparent {
 			return Decision{Allow: true, Rule: rule.id}
 		}
 	}

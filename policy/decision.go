@@ -43,6 +43,7 @@ type Plan struct {
 	Statement *sql.Statement
 	// Text replaces the statement's text when columns that name the subject had to be added, else "".
 	Text    string
+	at      int          // where in the statement's text columns were added
 	Outputs []OutputPlan // one per column the server will return, hidden ones last; nil when no rows come back or they carry no data of tables
 	// AnyOutputs says that the outputs are not predictable and carry nothing about persons (SHOW, EXPLAIN of public
 	// tables, catalogue queries): they are released as they are.

@@ -83,14 +83,14 @@ func (p *Policy) Explain(r Request) Explanation {
 	if d.Allow {
 		e.Decision = "allowed"
 	}
-	rules := p.rulesFor(r.Person)
-	for _, rule := range rules {
+	standing := p.standing(r)
+	for _, rule := range standing.rules {
 		e.Rules = append(e.Rules, explainRule(rule, &r))
 	}
 	if r.Analysis == nil {
 		return e
 	}
-	j := p.newJudge(&r, rules)
+	j := p.newJudge(&r, standing)
 	for i := range r.Analysis.Statements {
 		s := j.explain(&r.Analysis.Statements[i])
 		if d.Allow && i < len(d.Plans) {

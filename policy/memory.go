@@ -1,25 +1,29 @@
 package policy
 
 import (
+	"strings"
+	"time"
+	"unsafe"
+
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"shiguan/policy/recent"
 	"shiguan/policy/sql"
 )
 
 // How much a policy remembers. An analysis stays reachable while a decision on it is remembered.
 const (
 	rememberedCatalogues = 16
-	rememberedPersons    = 4096
-	rememberedDecisions  = 4096
-	longText             = 4 << 10 // bytes; decisions on longer texts are worked out each time
+	rememberedStandings  = 1 << 20 // bytes
+	rememberedDecisions  = 16 << 20
 )
 
 // memory keeps what was worked out before. It never changes an answer: a decision depends on the analysis, on the person
 // and on which of the person's rules hold, and these are its key.
 type memory struct {
 	bindings  *lru.Cache[*sql.Catalogue, *binding]
-	persons   *lru.Cache[Person, []*rule]
-	decisions *lru.Cache[decisionKey, *Decision]
+	standings *recent.Cache[circumstances, *standing]
+	decisions *recent.Cache[decisionKey, *Decision]
 }
 
 type decisionKey struct {
@@ -33,32 +37,78 @@ type decisionKey struct {
 const maxRemembered = 64
 
 func newMemory() *memory {
-	return &memory{
-		bindings:  newCache[*sql.Catalogue, *binding](rememberedCatalogues),
-		persons:   newCache[Person, []*rule](rememberedPersons),
-		decisions: newCache[decisionKey, *Decision](rememberedDecisions),
-	}
-}
-
-func newCache[K comparable, V any](size int) *lru.Cache[K, V] {
-	c, err := lru.New[K, V](size)
+	bindings, err := lru.New[*sql.Catalogue, *binding](rememberedCatalogues)
 	if err != nil {
-		panic(err) // only for a size below 1, and the sizes are the constants above
+		panic(err) // only for a size below 1
 	}
-	return c
+	return &memory{
+		bindings:  bindings,
+		standings: recent.New[circumstances, *standing](rememberedStandings),
+		decisions: recent.New[decisionKey, *Decision](rememberedDecisions),
+	}
 }
 
-// rulesFor lists the rules that speak of a person, sorted by id.
-func (p *Policy) rulesFor(person Person) []*rule {
-	if rules, ok := p.memory.persons.Get(person); ok {
-		return rules
+// circumstances are what the conditions of rules may look at, but the clock: of that the hour of the week.
+type circumstances struct {
+	person                                       Person
+	database, role, application, client, purpose string
+	hour                                         int
+}
+
+// standing is which rules speak of a person and which of them hold.
+type standing struct {
+	rules   []*rule // sorted by id
+	holding []*rule
+	dormant []*rule
+	bits    uint64 // bit i: rules[i] holds, for the first maxRemembered
+	brief   bool   // a condition looks at the clock more closely than at the hour
+}
+
+// standing evaluates the conditions of a person's rules, or remembers how they came out.
+func (p *Policy) standing(r Request) *standing {
+	c := circumstances{r.Person, r.Database, r.Role, r.Application, r.Client, r.Purpose, hourOfWeek(r.Time)}
+	if s, ok := p.memory.standings.Get(c); ok {
+		return s
 	}
-	rules := []*rule{}
-	for _, r := range p.rules {
-		if r.appliesTo(person) {
-			rules = append(rules, r)
+	s := p.newStanding(r)
+	if !s.brief {
+		p.memory.standings.Add(c, s, int(unsafe.Sizeof(c))+int(unsafe.Sizeof(*s))+len(c.application)+len(c.client)+len(c.purpose)+16*len(s.rules))
+	}
+	return s
+}
+
+func (p *Policy) newStanding(r Request) *standing {
+	s := &standing{}
+	for _, rule := range p.rules {
+		if !rule.appliesTo(r.Person) {
+			continue
 		}
+		s.brief = s.brief || rule.when != nil && rule.when.clock()
+		if rule.applies(&r) {
+			s.holding = append(s.holding, rule)
+			s.bits |= 1 << min(len(s.rules), maxRemembered-1)
+		} else {
+			s.dormant = append(s.dormant, rule)
+		}
+		s.rules = append(s.rules, rule)
 	}
-	p.memory.persons.Add(person, rules)
-	return rules
+	return s
+}
+
+func hourOfWeek(t time.Time) int {
+	t = t.In(shanghai)
+	return int(t.Weekday())*24 + t.Hour()
+}
+
+// clock says that the condition may look at time.now, which is never the same again.
+func (c *condition) clock() bool { return strings.Contains(c.text, "now") }
+
+// bytes is about how much memory a decision takes beside its analysis.
+func (d *Decision) bytes() int {
+	n := int(unsafe.Sizeof(*d)) + len(d.Rule) + len(d.Reason)
+	for i := range d.Plans {
+		p := &d.Plans[i]
+		n += int(unsafe.Sizeof(*p)) + len(p.Text) + len(p.Outputs)*(int(unsafe.Sizeof(OutputPlan{}))+40) + len(p.Pinned)*int(unsafe.Sizeof(PinnedSubject{}))
+	}
+	return n
 }

@@ -124,10 +124,10 @@ func (j *judge) pins(s *sql.Statement, t *subjectTable, params bool) bool {
 var mixing = []string{"over", "rollup", "cube", "sets"}
 
 // mixesRows reports whether an expression in the result could be computed from rows of other persons than the one the row
-// names. The words are looked for as plain text, in the statement and in the views it reads: to find one too many refuses
+// names. The words are looked for as plain text, in the statement (but for literals) and in the views it reads: to find one too many refuses
 // a statement, to miss one is not possible, since keywords cannot be spelled otherwise.
 func (j *judge) mixesRows(rows *sql.Statement) bool {
-	texts := []string{rows.Text}
+	texts := []string{sql.WithoutLiterals(rows.Text)}
 	for _, t := range rows.Tables {
 		if r := j.binding.catalogue.Relation(t.OID); r != nil && t.Kind == 'v' {
 			texts = append(texts, r.Definition)
@@ -153,14 +153,14 @@ func (j *judge) linked(rows *sql.Statement, t *subjectTable, named []subjectTabl
 
 // pinned lists the subjects that a statement names by itself, also one that returns no rows. The parameters of a PREPARE
 // come with its EXECUTE, and those of a cursor came with its DECLARE: only the others are this execution's own.
-func (j *judge) pinned(s *sql.Statement) []PinnedSubject {
+func (b *binding) pinned(s *sql.Statement) []PinnedSubject {
 	pins := s.Pins
 	if s.Inner != nil && s.Verb != sql.Execute && s.Verb != sql.Fetch {
 		pins = s.Inner.Pins
 	}
 	var list []PinnedSubject
 	for _, pin := range pins {
-		subject, ok := j.binding.subjects[pin.Table]
+		subject, ok := b.subjects[pin.Table]
 		if !ok || subject.column != pin.Column || pin.Param != 0 && (s.Verb == sql.Fetch || s.Verb == sql.Prepare) {
 			continue
 		}

@@ -2,14 +2,12 @@ package proxy
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/jackc/pgx/v5"
 
 	"shiguan/policy/sql"
@@ -23,7 +21,7 @@ type database struct {
 
 	known atomic.Pointer[sql.Catalogue]
 	dirty atomic.Bool // a change is known of that known does not show
-	cache *lru.Cache[string, *sql.Analysis]
+	cache *sql.Cache  // what texts touch
 
 	mu    sync.Mutex // one load at a time
 	conn  *pgx.Conn
@@ -31,14 +29,12 @@ type database struct {
 }
 
 const (
-	cachedTexts   = 8192
-	cachedTextMax = 8 << 10 // bytes of a text worth keeping
-	pollCatalogue = 2 * time.Second
+	cachedAnalyses = 64 << 20 // bytes
+	pollCatalogue  = 2 * time.Second
 )
 
 func newDatabase(d Database, timeout time.Duration, log *slog.Logger) *database {
-	cache, _ := lru.New[string, *sql.Analysis](cachedTexts) // fails only for a size below one
-	db := &database{Database: d, log: log, timeout: timeout, cache: cache}
+	db := &database{Database: d, log: log, timeout: timeout, cache: sql.NewCache(cachedAnalyses)}
 	db.dirty.Store(true)
 	return db
 }
@@ -172,51 +168,4 @@ func (d *database) poll(ctx context.Context) error {
 		_, err = d.loadLocked(ctx)
 	}
 	return err
-}
-
-// analyse returns what a text touches, from the cache where nothing but text and catalogue matters.
-func (d *database) analyse(text string, cat *sql.Catalogue, env sql.Env) (*sql.Analysis, error) {
-	key := ""
-	if len(text) <= cachedTextMax {
-		key = cacheKey(text, env)
-		if a, ok := d.cache.Get(key); ok && a.Catalogue == cat {
-			return a, nil
-		}
-	}
-	a, err := sql.Analyse(text, cat, env)
-	if err == nil && key != "" && !dependsOnNames(a) {
-		d.cache.Add(key, a)
-	}
-	return a, err
-}
-
-func cacheKey(text string, env sql.Env) string {
-	n := len(text) + len(env.Role) + len(env.TempSchema) + 3 + 4*len(env.ParamTypes)
-	for _, s := range env.SearchPath {
-		n += len(s) + 1
-	}
-	b := make([]byte, 0, n)
-	b = append(append(b, env.Role...), 0)
-	b = append(append(b, env.TempSchema...), 0)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(env.ParamTypes)))
-	for _, t := range env.ParamTypes {
-		b = binary.BigEndian.AppendUint32(b, t)
-	}
-	for _, s := range env.SearchPath {
-		b = append(append(b, s...), 0)
-	}
-	return string(append(append(b, 0), text...))
-}
-
-// dependsOnNames reports that the meaning depends on statements or cursors that the session named earlier.
-func dependsOnNames(a *sql.Analysis) bool {
-	for i := range a.Statements {
-		for s := &a.Statements[i]; s != nil; s = s.Inner {
-			switch s.Verb {
-			case sql.Execute, sql.Fetch:
-				return true
-			}
-		}
-	}
-	return false
 }

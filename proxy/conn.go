@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"shiguan/auditlog/record"
+	"shiguan/policy/sql"
 	"shiguan/proxy/auth"
 	"shiguan/proxy/session"
 	"shiguan/proxy/wire"
@@ -69,6 +70,8 @@ type conn struct {
 	purpose    string
 	stated     string // the purpose stated at the start, which RESET comes back to
 	pins       *record.SubjectHasher
+
+	findPrepared, findCursor func(name string) *sql.Statement // see env
 
 	// The server's goroutine owns these.
 	upstream   *link

@@ -51,11 +51,11 @@ func (c *conn) judge(text string, types []uint32, now time.Time) verdict {
 	}
 	v := verdict{epoch: c.epoch(cat, now)}
 	env := c.env(types)
-	a, err := c.db.analyse(text, cat, env)
+	a, err := c.db.cache.Analyse(text, cat, env)
 	if err != nil {
 		return v.unresolved(text, err)
 	}
-	v.analysis, v.byName = a, dependsOnNames(a)
+	v.analysis, v.byName = a, a.DependsOnNames()
 	c.notePurpose(a)
 	v.epoch.purpose = c.purpose
 	v.purpose = c.purpose
@@ -144,32 +144,38 @@ func (c *conn) checkShape(v *verdict) {
 
 // env is what of the session's state changes the meaning of names.
 func (c *conn) env(types []uint32) sql.Env {
-	return sql.Env{
-		SearchPath: c.searchPath, TempSchema: c.temporary(), Role: c.person.Role, ParamTypes: types,
-		Prepared: func(name string) *sql.Statement {
-			if c.settle(c.statements.Unsettled(name, c.batch)) != nil {
-				return nil
-			}
-			if p, ok := c.statements.Find(name); ok && p.verdict.analysis != nil && len(p.verdict.analysis.Statements) == 1 {
-				s := &p.verdict.analysis.Statements[0]
-				if s.Verb == sql.Prepare {
-					return s.Inner
-				}
-				switch s.Verb { // of others EXECUTE would hide that they end blocks, copy, or give and take names
-				case sql.Select, sql.Insert, sql.Update, sql.Delete, sql.Merge:
-					return s
-				}
-			}
-			return nil
-		},
-		Cursor: func(name string) *sql.Statement {
-			if c.settle(c.cursors.Unsettled(name, c.batch)) != nil {
-				return nil
-			}
-			cu, _ := c.cursors.Find(name)
-			return cu.of
-		},
+	if c.findPrepared == nil {
+		c.findPrepared, c.findCursor = c.preparedNamed, c.cursorNamed
 	}
+	return sql.Env{SearchPath: c.searchPath, TempSchema: c.temporary(), Role: c.person.Role, ParamTypes: types,
+		Prepared: c.findPrepared, Cursor: c.findCursor}
+}
+
+// preparedNamed is what EXECUTE of a name runs, nil when that is unknown.
+func (c *conn) preparedNamed(name string) *sql.Statement {
+	if c.settle(c.statements.Unsettled(name, c.batch)) != nil {
+		return nil
+	}
+	if p, ok := c.statements.Find(name); ok && p.verdict.analysis != nil && len(p.verdict.analysis.Statements) == 1 {
+		s := &p.verdict.analysis.Statements[0]
+		if s.Verb == sql.Prepare {
+			return s.Inner
+		}
+		switch s.Verb { // of others EXECUTE would hide that they end blocks, copy, or give and take names
+		case sql.Select, sql.Insert, sql.Update, sql.Delete, sql.Merge:
+			return s
+		}
+	}
+	return nil
+}
+
+// cursorNamed is what FETCH from a cursor returns rows of, nil when that is unknown.
+func (c *conn) cursorNamed(name string) *sql.Statement {
+	if c.settle(c.cursors.Unsettled(name, c.batch)) != nil {
+		return nil
+	}
+	cu, _ := c.cursors.Find(name)
+	return cu.of
 }
 
 // purposeSetting is the session parameter by which a person states a purpose.

@@ -34,6 +34,7 @@ type analyser struct {
 	moved    string
 	declared []uint32 // types of parameters, see Env.ParamTypes
 	depth    int      // of views being expanded
+	constants
 	// foreign says that the operator resolved last may be a user's, which need not mean what its name says.
 	foreign bool
 	*recorder
@@ -48,13 +49,14 @@ func Analyse(text string, cat *Catalogue, env Env) (analysis *Analysis, err erro
 			analysis, err = nil, &Error{Reason: "the statement could not be analysed", Position: -1, internal: fmt.Sprint(r)}
 		}
 	}()
-	tree, perr := parse(text, cat.Major())
+	tree, l, perr := parse(text, cat.Major())
 	if perr != nil {
 		return nil, perr
 	}
 	an := &analyser{cat: cat, env: env, prepared: map[string]*Statement{}, cursors: map[string]*Statement{}}
 	an.setPath(env.SearchPath)
 	an.declared = env.ParamTypes
+	an.constants = constants{text: text, list: l.literals, fate: make([]fate, len(l.literals))}
 	analysis = &Analysis{Catalogue: cat}
 	for _, raw := range tree.Stmts {
 		s, err := an.statement(text, raw)
@@ -65,6 +67,10 @@ func Analyse(text string, cat *Catalogue, env Env) (analysis *Analysis, err erro
 	}
 	if len(tree.Stmts) == 0 {
 		analysis.Statements = []Statement{{Verb: Empty, Text: strings.TrimSpace(text)}}
+	}
+	analysis.literals = an.constants
+	if l.continued {
+		analysis.literals = constants{text: text}
 	}
 	return analysis, nil
 }

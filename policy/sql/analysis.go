@@ -5,6 +5,10 @@ package sql
 type Analysis struct {
 	Statements []Statement
 	Catalogue  *Catalogue // the snapshot every OID and attribute number below belongs to
+
+	literals constants // of the text; none when texts of its shape cannot be told from it
+	template *Analysis // see Template
+	kept     bool
 }
 
 // Statement is one statement of the text. A statement whose meaning could not be established does not exist: Analyse
@@ -51,6 +55,8 @@ type Statement struct {
 	tail appendPoint
 	// touched are the columns of relations as the text names them, views not expanded.
 	touched map[Column]struct{}
+	// pinned are, beside Pins, the numbers of the literals that they hold to, from 1; 0 for none.
+	pinned []int32
 }
 
 // Verb is what a statement does, in the words that rules use.

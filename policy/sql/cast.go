@@ -25,6 +25,9 @@ func (an *analyser) convert(v value, to uint32, typmod bool) value {
 		v.literal && an.cat.integer(v.typ) && canonicalInt.MatchString(v.text)):
 		// The constant's text is still what the value's would be. 1e3::text is not "1e3".
 		v.typ, v.typmod = to, -1
+		if !inertTo[to] {
+			v.lit = 0
+		}
 		return v
 	case v.typ == to && !typmod && v.typmod == -1:
 		return v // the server leaves the node as it is

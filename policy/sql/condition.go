@@ -60,6 +60,7 @@ func (an *analyser) comparison(s *scope, e *pg_query.A_Expr, conds *conditions) 
 		}
 		l, r := an.expr(s, e.Lexpr), an.expr(s, e.Rexpr)
 		an.binary(op, l, r)
+		an.operands(op, l, r)
 		an.equal(l, r, conds)
 		return true
 	case pg_query.A_Expr_Kind_AEXPR_IN:
@@ -75,6 +76,7 @@ func (an *analyser) comparison(s *scope, e *pg_query.A_Expr, conds *conditions) 
 			}
 			r := an.expr(s, n)
 			an.binary(op, l, r)
+			an.operands(op, r)
 			constant = constant && !r.column && !an.foreign
 			if i == 0 && len(list.Items) == 1 {
 				an.equal(l, r, conds)
@@ -89,6 +91,7 @@ func (an *analyser) comparison(s *scope, e *pg_query.A_Expr, conds *conditions) 
 	case pg_query.A_Expr_Kind_AEXPR_OP_ANY:
 		l, r := an.expr(s, e.Lexpr), an.expr(s, e.Rexpr)
 		an.binary(op, l, expression(r).typed(an.cat.elementType(r.typ)))
+		an.operands(op, r)
 		switch {
 		case l.bare() && !r.column && !an.foreign:
 			an.column(l.base, UseMatch, Column{})
@@ -185,7 +188,7 @@ func (an *analyser) pin(col, c value, conds *conditions) {
 	if conds == nil || conds.outer || !col.row || !an.exact(col) || col.base.Att <= 0 {
 		return
 	}
-	p := Pin{Column: col.base, Param: c.param, Value: c.text}
+	p := heldPin{Pin{Column: col.base, Param: c.param, Value: c.text}, c.lit}
 	typ := an.cat.baseType(col.typ)
 	text := typ == typeText || typ == typeVarchar
 	if c.typ != typeUnknown && c.typ != 0 {
@@ -215,13 +218,13 @@ func (an *analyser) pin(col, c value, conds *conditions) {
 
 // held are the pins of the conditions and those that follow from equal columns, for relations whose rows enter the
 // statement only once: the pinned column of a table that stands in FROM twice says nothing about its other rows.
-func (an *analyser) held(conds *conditions) []Pin {
+func (an *analyser) held(conds *conditions) []heldPin {
 	if conds == nil {
 		return nil
 	}
 	// First the relations, then what follows: a = b says nothing when it is not known which of two a's is meant.
 	once := func(c Column) bool { return an.occurrences(c.Table) == 1 }
-	var pins []Pin
+	var pins []heldPin
 	for _, p := range conds.pins {
 		if once(p.Column) {
 			pins = append(pins, p)
@@ -243,11 +246,11 @@ func (an *analyser) held(conds *conditions) []Pin {
 	return pins
 }
 
-func pinned(pins []Pin, c Column) (Pin, bool) {
+func pinned(pins []heldPin, c Column) (heldPin, bool) {
 	for _, p := range pins {
 		if p.Column == c {
 			return p, true
 		}
 	}
-	return Pin{}, false
+	return heldPin{}, false
 }

@@ -51,6 +51,7 @@ func (an *analyser) insert(s *scope, n *pg_query.InsertStmt) query {
 		child := s.child()
 		if single {
 			vals := an.exprList(child, sel.ValuesLists[0].GetList().GetItems())
+			an.inert(vals...)
 			for _, v := range vals {
 				an.use(v, UseSource)
 				rows.columns = append(rows.columns, field{"", v})
@@ -174,7 +175,9 @@ func (an *analyser) assign(s *scope, e *entry, list []*pg_query.Node) {
 			}
 			continue
 		}
-		an.use(an.expr(s, rt.Val), UseSource)
+		v := an.expr(s, rt.Val)
+		an.inert(v)
+		an.use(v, UseSource)
 	}
 }
 

@@ -14,7 +14,9 @@ func (an *analyser) expr(s *scope, n *pg_query.Node) value {
 		an.params = max(an.params, int(n.ParamRef.Number))
 		return value{param: int(n.ParamRef.Number), typ: an.paramType(int(n.ParamRef.Number)), typmod: -1}
 	case *pg_query.Node_AConst:
-		return constant(n.AConst)
+		v := constant(n.AConst)
+		v.lit = an.note(n.AConst, v.text)
+		return v
 	case *pg_query.Node_TypeCast:
 		return an.typeCast(an.expr(s, n.TypeCast.Arg), n.TypeCast.TypeName)
 	case *pg_query.Node_FuncCall:

@@ -24,7 +24,7 @@ func guard(text string, major int) (*lexer, *Error) {
 	if !utf8.ValidString(text) {
 		return nil, &Error{Reason: "the statement is not valid UTF-8", Position: -1}
 	}
-	l := &lexer{text: text}
+	l := &lexer{text: text, keep: len(text) <= maxShaped}
 	if err := l.run(); err != nil {
 		return nil, err
 	}
@@ -44,23 +44,23 @@ func guard(text string, major int) (*lexer, *Error) {
 }
 
 // parse runs the real parser once, behind the guard.
-func parse(text string, major int) (*pg_query.ParseResult, *Error) {
+func parse(text string, major int) (*pg_query.ParseResult, *lexer, *Error) {
 	l, err := guard(text, major)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	tree, perr := pg_query.Parse(text)
 	if perr == nil {
-		return tree, nil
+		return tree, l, nil
 	}
 	var pe *parser.Error
 	if !errors.As(perr, &pe) {
-		return nil, &Error{Reason: "the statement is nested too deeply to be read", Position: -1}
+		return nil, nil, &Error{Reason: "the statement is nested too deeply to be read", Position: -1}
 	}
 	// The parser's message quotes the text: it is for the client, whose text it is, and for nobody else. What does not parse here can come to nothing on the
 	// server only if both speak the same grammar: a newer server knows more, an older one may take a word for a name.
 	same := major == parserMajor || major < parserMajor && l.skew == "" && !l.junk
-	return nil, &Error{Reason: "syntax error", Told: pe.Message, Position: byteOffset(text, pe.Cursorpos), Syntax: same}
+	return nil, nil, &Error{Reason: "syntax error", Told: pe.Message, Position: byteOffset(text, pe.Cursorpos), Syntax: same}
 }
 
 // byteOffset turns the parser's 1-based character position into a byte offset.

@@ -62,9 +62,15 @@ func (v value) moved(lo, hi, shift int) value {
 	return v
 }
 
+// heldPin is a Pin and the number of its literal, 0 for none.
+type heldPin struct {
+	Pin
+	lit int32
+}
+
 // conditions are the top-level AND conjuncts, of WHERE and joins, that hold a column to something.
 type conditions struct {
-	pins  []Pin
+	pins  []heldPin
 	equal [][2]Column
 	// lo and hi bound the occurrences whose rows all meet the conjuncts; hi 0 is no bound. Columns of others, which
 	// are those of a query around this one, come as values.

@@ -19,6 +19,11 @@ type lexer struct {
 
 	skew string // first word whose class differs between PostgreSQL 14 and 17
 	junk bool   // a number or parameter runs into letters: older servers read two tokens, newer one or none
+
+	keep        bool // whether literals are wanted
+	literals    []literal
+	afterString bool // the token before was a string
+	continued   bool // a string goes on in another pair of quotes on the next line
 }
 
 // limits within which the real parser is safe; see the tests that stand at them.
@@ -54,7 +59,7 @@ func wordSet(words string) map[string]struct{} {
 
 // run measures the whole text. The error's reason names a limit.
 func (l *lexer) run() *Error {
-	l.chain, l.joined = []int{0}, []int{0}
+	l.chain, l.joined = append(l.chain[:0], 0), append(l.joined[:0], 0)
 	for l.pos < len(l.text) {
 		if err := l.next(); err != nil {
 			return err
@@ -85,16 +90,26 @@ func (l *lexer) next() *Error {
 		return l.comment()
 	}
 	l.tokens++
+	start, after := l.pos, l.afterString
+	l.afterString = false
 	switch {
 	case c == '\'':
-		return l.quoted(1, false)
+		l.afterString, l.continued = true, l.continued || after
+		if err := l.quoted(1, false); err != nil {
+			return err
+		}
+		l.literal(start)
+		return nil
 	case c == '"':
 		return l.identifier(1)
 	case (c == 'e' || c == 'E') && l.at(1) == '\'':
+		l.afterString = true
 		return l.quoted(2, true)
 	case strings.IndexByte("bBxXnN", c) >= 0 && l.at(1) == '\'':
+		l.afterString = true
 		return l.quoted(2, false)
 	case (c == 'u' || c == 'U') && l.at(1) == '&' && l.at(2) == '\'':
+		l.afterString = true
 		return l.quoted(3, false)
 	case (c == 'u' || c == 'U') && l.at(1) == '&' && l.at(2) == '"':
 		return l.identifier(3)
@@ -102,6 +117,7 @@ func (l *lexer) next() *Error {
 		return l.dollar()
 	case isDigit(c) || c == '.' && isDigit(l.at(1)):
 		l.number()
+		l.literal(start)
 		return nil
 	case isIdentStart(c):
 		return l.word()

@@ -15,7 +15,7 @@ func (an *analyser) operatorExpr(s *scope, e *pg_query.A_Expr) value {
 	if e.Kind == pg_query.A_Expr_Kind_AEXPR_OP && e.Lexpr == nil {
 		v := an.expr(s, e.Rexpr)
 		if v.literal && v.typ != typeUnknown && op[len(op)-1] == "-" && len(op) == 1 { // -1 is a constant
-			v.text = strings.TrimPrefix("-"+v.text, "--")
+			v.text, v.lit = strings.TrimPrefix("-"+v.text, "--"), 0
 			return v
 		}
 		return expression(v).typed(an.prefix(op, v))
@@ -32,6 +32,7 @@ func (an *analyser) operatorExpr(s *scope, e *pg_query.A_Expr) value {
 	switch e.Kind {
 	case pg_query.A_Expr_Kind_AEXPR_OP:
 		result = an.binary(op, l, rs[0])
+		an.operands(op, l, rs[0])
 	case pg_query.A_Expr_Kind_AEXPR_NULLIF:
 		an.binary(op, l, rs[0])
 		result = l.typ
@@ -41,6 +42,7 @@ func (an *analyser) operatorExpr(s *scope, e *pg_query.A_Expr) value {
 		pg_query.A_Expr_Kind_AEXPR_LIKE, pg_query.A_Expr_Kind_AEXPR_ILIKE, pg_query.A_Expr_Kind_AEXPR_SIMILAR:
 		for _, r := range rs {
 			an.binary(op, l, r)
+			an.operands(op, r)
 		}
 	case pg_query.A_Expr_Kind_AEXPR_BETWEEN, pg_query.A_Expr_Kind_AEXPR_NOT_BETWEEN,
 		pg_query.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg_query.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
@@ -48,6 +50,7 @@ func (an *analyser) operatorExpr(s *scope, e *pg_query.A_Expr) value {
 			for _, cmp := range []string{"<", "<=", ">", ">="} {
 				an.binary([]string{cmp}, l, r)
 			}
+			an.operands([]string{"<"}, r)
 		}
 	default:
 		an.refuse("an operator expression of kind %s is not understood", e.Kind)

@@ -227,6 +227,7 @@ func (an *analyser) values(s *scope, sel *pg_query.SelectStmt, use Use) query {
 			an.refuseNode("in VALUES", n.GetNode())
 		}
 		vals := an.exprList(s, row.Items)
+		an.inert(vals...)
 		if i == 0 {
 			for j, v := range vals {
 				q.columns = append(q.columns, field{"column" + itoa(j+1), expression(v).typed(v.typ)})

@@ -165,30 +165,3 @@ func complete(s *sql.Statement) error {
 	}
 	return nil
 }
-
-func BenchmarkAnalyse(b *testing.B) {
-	cat := city(b)
-	for name, text := range map[string]string{
-		"point":      "SELECT abalance FROM pgbench_accounts WHERE aid = 12345",
-		"join":       "select c.name, sum(p.amount) from civil.citizens c join welfare.payments p on p.id_number = c.id_number where c.birth_date > '1990-01-01' group by c.name order by 2 desc limit 10",
-		"star":       "select * from civil.citizens where id_number = $1",
-		"1,000 rows": "insert into civil.citizens (id_number, name) values " + strings.Repeat("('110101199003070010', 'x'),", 999) + "('1', 'x')",
-	} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := sql.Analyse(text, cat, sql.Env{SearchPath: []string{"public"}}); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-		b.Run(name+" parse alone", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := pg_query.Parse(text); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

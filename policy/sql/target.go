@@ -39,6 +39,7 @@ func (an *analyser) targetList(s *scope, list []*pg_query.Node) []field {
 		if v.relabelled {
 			v = expression(v).typed(v.typ)
 		}
+		an.inert(v)
 		out = append(out, field{name, v})
 	}
 	return out

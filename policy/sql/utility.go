@@ -61,7 +61,9 @@ func (an *analyser) outputs(s *Statement, q query) {
 	for _, f := range q.columns {
 		s.Outputs = append(s.Outputs, f.output(f.name))
 	}
-	s.Pins = an.unchanged(an.held(q.conds), q.target)
+	for _, p := range an.unchanged(an.held(q.conds), q.target) {
+		s.Pins, s.pinned = append(s.Pins, p.Pin), append(s.pinned, p.lit)
+	}
 	s.Aggregated = q.grouped || len(s.Outputs) > 0
 	if !q.grouped {
 		for _, o := range s.Outputs {
@@ -80,12 +82,12 @@ func (an *analyser) outputs(s *Statement, q query) {
 
 // unchanged drops pins that do not hold for all rows the statement changes, or no longer after the change: on tables that
 // something else than the statement itself writes to (WITH, triggers), and on columns given another value.
-func (an *analyser) unchanged(pins []Pin, target *Relation) []Pin {
+func (an *analyser) unchanged(pins []heldPin, target *Relation) []heldPin {
 	var own []uint32
 	if target != nil {
 		own = append([]uint32{target.OID}, an.behind(target)...)
 	}
-	return slices.DeleteFunc(pins, func(p Pin) bool {
+	return slices.DeleteFunc(pins, func(p heldPin) bool {
 		inserted := false
 		for _, t := range an.tables {
 			if t.OID != p.Table || t.Verb == Select {

@@ -23,7 +23,8 @@ type value struct {
 	column     bool // depends on a column or on a subquery: not a constant
 	literal    bool // a constant of the text, in text
 	text       string
-	param      int // a bare parameter's number
+	param      int   // a bare parameter's number
+	lit        int32 // number of the literal, from 1, that the value is; see constants
 	array      []value
 }
 
@@ -72,7 +73,7 @@ func (v value) bare() bool { return v.base != Column{} && v.whole == nil }
 // through is the value seen from outside a subquery: identities survive, row-wise ones only if the subquery keeps rows.
 func (v value) through(keepsRows bool) value {
 	v.row = v.row && keepsRows
-	v.whole, v.literal, v.param, v.array = nil, false, 0, nil
+	v.whole, v.literal, v.text, v.param, v.array, v.lit = nil, false, "", 0, nil, 0
 	v.column = true
 	return v
 }

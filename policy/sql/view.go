@@ -42,7 +42,7 @@ func (c *Catalogue) expandNow(r *Relation, depth int) (v *view) {
 	if definition == "" {
 		return &view{err: &Error{Reason: "its definition cannot be read by the proxy's catalogue role", Position: -1}}
 	}
-	tree, err := parse(definition, c.Major())
+	tree, _, err := parse(definition, c.Major())
 	if err != nil {
 		return &view{err: &Error{Reason: "its definition cannot be parsed: " + err.Reason, Position: -1}}
 	}
