@@ -220,7 +220,7 @@ func (c *conn) failed(a session.Answer[*execution], m wire.Message) error {
 	for _, o := range a.Dropped {
 		c.drop(o.Exec)
 	}
-	c.current = nil
+	c.current, c.stumbled = nil, true
 	if e == nil { // COMMIT of an implicit transaction failed at Sync
 		if quotes {
 			c.putFiltered(fields)
@@ -371,13 +371,13 @@ func (c *conn) endStep(e *execution, s *step, code string, tag []byte) error {
 	if s.done {
 		return nil
 	}
-	s.done = true
+	s.done, s.tag = true, string(tag)
 	if rows, ok := wire.RowsAffected(tag); ok && s.rows == 0 {
 		s.rows = rows
 	}
 	out := record.Outcome{
 		Seq: s.seq, Of: s.receipt.Index(), Rows: s.rows, Bytes: s.bytes, SQLState: code,
-		Micros: time.Since(s.started).Microseconds(), Tag: string(tag),
+		Micros: time.Since(s.started).Microseconds(), Tag: s.tag,
 	}
 	if s.plan.Statement.Copy != nil {
 		c.copyIn.Store(false)
@@ -407,6 +407,7 @@ func (c *conn) ready(a session.Answer[*execution], m wire.Message, status byte) 
 		}
 		c.idleBatch.Store(c.batches + 1)
 	}
+	c.batchEnded()
 	c.batches++
 	if status == wire.TxIdle && c.overrun == nil {
 		c.filtering = false

@@ -196,7 +196,7 @@ func (c *conn) sync(m wire.Message) error {
 		return nil
 	}
 	c.push(session.Owed[*execution]{Expect: session.Sync})
-	c.batch++
+	c.endBatch()
 	c.doomed = false
 	c.toServer.put(m, c.trail.newest())
 	return nil
@@ -360,8 +360,9 @@ func (c *conn) forward(e *execution, m []byte, expect session.Expect, wait bool)
 		c.skipped(e)
 		return nil
 	}
+	c.followPurpose(e)
 	if expect == session.Query {
-		c.batch++
+		c.endBatch()
 	}
 	if wait {
 		c.toServer.put(m, newest)
@@ -411,7 +412,7 @@ func (c *conn) sendRefused(e *execution, expect session.Expect, name string) err
 	}
 	receipt := c.trail.newest()
 	if expect == session.Query {
-		c.batch++
+		c.endBatch()
 		c.toServer.putRecorded(wire.AppendQuery(nil, refusedText), receipt)
 	} else {
 		c.doomed = true
@@ -422,7 +423,7 @@ func (c *conn) sendRefused(e *execution, expect session.Expect, name string) err
 
 // functionCall is refused always: it reaches any function by number, past every analysis of SQL.
 func (c *conn) functionCall() error {
-	v := verdict{purpose: c.purpose}
+	v := verdict{purpose: c.purpose.Value()}
 	v.decision.Rule = "default-deny"
 	v.refuse("42501", "the function call interface is closed: call the function in a statement")
 	return c.refuse(&v, "(function call)", nil, session.Query, "")
@@ -455,7 +456,7 @@ func (c *conn) tooLong(long *wire.TooLongError) error {
 	if c.doomed || c.queue.Skipping() {
 		return nil
 	}
-	v := verdict{purpose: c.purpose}
+	v := verdict{purpose: c.purpose.Value()}
 	v.decision.Rule = "default-deny"
 	v.refuse("54000", long.Error())
 	v.detail = digest.detail(long)

@@ -67,8 +67,8 @@ type conn struct {
 	lastBind   *session.Fate // nil before the first
 	emptied    *session.Fate // of a DISCARD ALL sent since tempSchema was set
 	emptiedIn  uint64        // the batch it was sent in
-	purpose    string
-	stated     string // the purpose stated at the start, which RESET comes back to
+	purpose    session.Setting
+	blockEnds  []*step // the COMMITs by which the transaction ended that the purpose waits for
 	pins       *record.SubjectHasher
 
 	findPrepared, findCursor func(name string) *sql.Statement // see env
@@ -86,6 +86,7 @@ type conn struct {
 	overrun    *wire.Error // the Query under way returned too many rows and must still fail
 	filtering  bool        // the open transaction touched masked values: errors and notices up to its end may quote them
 	parted     bool        // the server has said why it closes
+	stumbled   bool        // something in the batch under way failed
 
 	// Set at the login.
 	serverPID uint32
@@ -94,12 +95,13 @@ type conn struct {
 	key       cancelKey
 
 	// Both goroutines use these.
-	copyIn     atomic.Bool           // the server waits for COPY data
-	idleBatch  atomic.Uint64         // batches that are over and left no transaction: their portals are gone
-	leaving    atomic.Bool           // the client took its leave: nothing more comes from it
-	farewell   atomic.Pointer[error] // why the session must end, for the server's goroutine to say
-	cancelling atomic.Bool           // a cancel request is being delivered
-	busy       sync.Mutex            // held while bytes go upstream, and while a cancel is delivered
+	copyIn     atomic.Bool                    // the server waits for COPY data
+	idleBatch  atomic.Uint64                  // batches that are over and left no transaction: their portals are gone
+	leaving    atomic.Bool                    // the client took its leave: nothing more comes from it
+	farewell   atomic.Pointer[error]          // why the session must end, for the server's goroutine to say
+	cancelling atomic.Bool                    // a cancel request is being delivered
+	purposeEnd atomic.Pointer[session.Ending] // the batch whose end decides what the purpose is
+	busy       sync.Mutex                     // held while bytes go upstream, and while a cancel is delivered
 	fateMu     sync.Mutex
 	fateSet    sync.Cond // a Fate was set
 

@@ -49,7 +49,8 @@ type step struct {
 	result   *result
 	over     bool // more rows than the policy lets out: the rest is discarded
 	err      *wire.Error
-	copied   int64 // rows of COPY TO STDOUT
+	copied   int64  // rows of COPY TO STDOUT
+	tag      string // how the server called what it did; to be read once fate is set
 	done     bool
 }
 

@@ -195,6 +195,7 @@ func (c *conn) bind(m wire.Message) error {
 // must be prepared again. ok is false when it was refused.
 func (c *conn) renew(st *prepared, name string) (ok bool, err error) {
 	now := time.Now()
+	c.settlePurpose()
 	cat, err := c.db.current(c.ctx)
 	if err == nil && st.verdict.holds(c.epoch(cat, now)) {
 		return true, nil
@@ -247,14 +248,14 @@ func (c *conn) unknown(what, name, code string) error {
 
 // fail answers a message of the extended protocol with an error that the server would have made.
 func (c *conn) fail(code, message, text string) error {
-	v := verdict{purpose: c.purpose, word: record.DecisionFailed, failure: &wire.Error{Code: code, Message: message}}
+	v := verdict{purpose: c.purpose.Value(), word: record.DecisionFailed, failure: &wire.Error{Code: code, Message: message}}
 	v.decision.Reason = message
 	return c.refuse(&v, text, nil, session.Parse, refusedName)
 }
 
 // refuseNow refuses for a reason that is not the policy's.
 func (c *conn) refuseNow(code, reason, text string, expect session.Expect, name string) error {
-	v := verdict{purpose: c.purpose}
+	v := verdict{purpose: c.purpose.Value()}
 	v.refuse(code, reason)
 	v.failure.Message = reason
 	return c.refuse(&v, text, nil, expect, name)
@@ -341,6 +342,7 @@ func (c *conn) execute(m wire.Message) error {
 // renewPortal decides again when circumstances have changed since the Bind. The portal runs what was bound, so the new
 // verdict must come to the same plan.
 func (c *conn) renewPortal(po *portal, now time.Time) (ok bool, err error) {
+	c.settlePurpose()
 	cat, err := c.db.current(c.ctx)
 	if err == nil && po.verdict.holds(c.epoch(cat, now)) {
 		return true, nil

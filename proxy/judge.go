@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -43,6 +42,7 @@ type epoch struct {
 
 // judge decides about a text; types are those that its Parse declares for its parameters.
 func (c *conn) judge(text string, types []uint32, now time.Time) verdict {
+	c.settlePurpose()
 	cat, err := c.db.current(c.ctx)
 	if err != nil {
 		c.log.Error("catalogue is not available, statement refused", "database", c.db.Name, "err", err)
@@ -56,12 +56,7 @@ func (c *conn) judge(text string, types []uint32, now time.Time) verdict {
 		return v.unresolved(text, err)
 	}
 	v.analysis, v.byName = a, a.DependsOnNames()
-	c.notePurpose(a)
-	v.epoch.purpose = c.purpose
-	v.purpose = c.purpose
-	if p, ok := commentPurpose(text); ok {
-		v.purpose = p
-	}
+	v.purpose = c.purposeOf(text, a)
 	v.decision = v.epoch.policy.Decide(policy.Request{
 		Person:   policy.Person{User: c.person.User, Department: c.person.Department, Position: c.person.Position},
 		Database: c.db.Name, Role: c.person.Role, Application: c.application, Client: c.address,
@@ -87,7 +82,7 @@ func (c *conn) judge(text string, types []uint32, now time.Time) verdict {
 var emptyPlans = []policy.Plan{{Statement: &sql.Statement{Verb: sql.Empty}, AnyOutputs: true}}
 
 func (c *conn) epoch(cat *sql.Catalogue, now time.Time) epoch {
-	return epoch{policy: c.srv.policy.Load(), catalogue: cat, purpose: c.purpose, minute: now.Unix() / 60}
+	return epoch{policy: c.srv.policy.Load(), catalogue: cat, purpose: c.purpose.Value(), minute: now.Unix() / 60}
 }
 
 func (v *verdict) refuse(code, reason string) {
@@ -176,44 +171,4 @@ func (c *conn) cursorNamed(name string) *sql.Statement {
 	}
 	cu, _ := c.cursors.Find(name)
 	return cu.of
-}
-
-// purposeSetting is the session parameter by which a person states a purpose.
-const purposeSetting = "shiguan.purpose"
-
-// notePurpose takes the purpose from SET shiguan.purpose. It holds from the moment it is stated, also for the other
-// statements of the same string.
-func (c *conn) notePurpose(a *sql.Analysis) {
-	for i := range a.Statements {
-		switch s := &a.Statements[i]; {
-		case s.Setting == nil || s.Verb != sql.Set:
-			if s.Verb == sql.Discard && s.Name == "all" {
-				c.purpose = c.stated
-			}
-		case s.Setting.Name == purposeSetting && !s.Setting.Reset:
-			c.purpose = s.Setting.Value
-		case s.Setting.Reset && (s.Setting.Name == purposeSetting || s.Setting.Name == "" || s.Setting.Name == "all"):
-			c.purpose = c.stated
-		}
-	}
-}
-
-// commentPurpose reads purpose='…' from a leading sqlcommenter comment.
-func commentPurpose(text string) (string, bool) {
-	rest := strings.TrimLeft(text, " \t\r\n\f")
-	if !strings.HasPrefix(rest, "/*") {
-		return "", false
-	}
-	comment, _, ok := strings.Cut(rest[2:], "*/")
-	if !ok || strings.Contains(comment, "/*") {
-		return "", false
-	}
-	for pair := range strings.SplitSeq(comment, ",") {
-		key, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
-		if key != "purpose" || len(value) < 2 || value[0] != '\'' || value[len(value)-1] != '\'' {
-			continue
-		}
-		return unescapePercent(value[1 : len(value)-1]), true
-	}
-	return "", false
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"strings"
 
+	"shiguan/policy"
 	"shiguan/proxy/wire"
 )
 
@@ -65,7 +66,7 @@ var startupSettings = map[string]bool{
 	"application_name": true, "client_min_messages": true, "datestyle": true, "extra_float_digits": true,
 	"geqo": true, "idle_in_transaction_session_timeout": true, "intervalstyle": true, "jit": true,
 	"lock_timeout": true, "statement_timeout": true, "timezone": true, "bytea_output": true,
-	"default_transaction_isolation": true, "default_transaction_read_only": true, purposeSetting: true,
+	"default_transaction_isolation": true, "default_transaction_read_only": true, policy.PurposeSetting: true,
 }
 
 func (p *params) set(name, value string) *wire.Error {
@@ -83,7 +84,7 @@ func (p *params) set(name, value string) *wire.Error {
 		return &wire.Error{Code: "42501", Message: "the setting \"" + name + "\" may not be chosen at the start of a session"}
 	case name == "application_name":
 		p.application = value
-	case name == purposeSetting:
+	case name == policy.PurposeSetting:
 		p.purpose = value
 	}
 	p.settings[name] = value

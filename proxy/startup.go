@@ -122,7 +122,7 @@ func (s *Server) openSession(nc *link, reader *wire.Reader, person auth.Person, 
 		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "53300", Message: "sorry, too many clients already"})
 	}
 	c := &conn{
-		srv: s, client: nc, fromClient: reader, person: person, db: db, purpose: asked.purpose, stated: asked.purpose,
+		srv: s, client: nc, fromClient: reader, person: person, db: db, purpose: session.NewSetting(asked.purpose),
 		address: nc.RemoteAddr().String(), application: asked.application,
 		statements: session.NewNames[*prepared](), portals: session.NewNames[*portal](), cursors: session.NewNames[cursor](),
 		hasher: s.opt.SubjectKey.Hasher(), pins: s.opt.SubjectKey.Hasher(), ended: make(chan struct{}),
@@ -156,7 +156,7 @@ func (c *conn) letIn(asked *params, statuses []wire.Param) *wire.Error {
 		Role: c.person.Role, Database: c.db.Name, Client: c.address, Application: c.application,
 	}
 	receipt, err := c.trail.fact(record.KindSessionOpened, func(r *record.Record) {
-		r.Auth, r.Purpose, r.Version = asked.auth, c.purpose, c.srv.opt.Version
+		r.Auth, r.Purpose, r.Version = asked.auth, c.purpose.Value(), c.srv.opt.Version
 		r.TLS, r.Detail = c.client.version(), c.client.certified()
 	})
 	if err != nil {

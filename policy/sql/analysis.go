@@ -46,10 +46,12 @@ type Statement struct {
 	// Name is the object's name for PREPARE, EXECUTE, DEALLOCATE, DECLARE, FETCH, MOVE, CLOSE ("" = ALL); what is
 	// discarded for DISCARD; which kind for Transaction: "begin", "commit", "rollback", "savepoint", "release",
 	// "rollback to", "prepare transaction", "set transaction".
-	Name    string
-	Inner   *Statement // PREPARE, EXECUTE, DECLARE, FETCH, EXPLAIN, COPY (query), CREATE TABLE AS: the statement inside
-	Setting *Setting   // SET, RESET, SHOW
-	Copy    *Copy      // COPY
+	Name string
+	// Savepoint is the name in SAVEPOINT, RELEASE and ROLLBACK TO.
+	Savepoint string
+	Inner     *Statement // PREPARE, EXECUTE, DECLARE, FETCH, EXPLAIN, COPY (query), CREATE TABLE AS: the statement inside
+	Setting   *Setting   // SET, RESET, SHOW
+	Copy      *Copy      // COPY
 
 	// tail is where further output columns may be written into Text; see AppendOutputs.
 	tail appendPoint

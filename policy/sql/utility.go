@@ -134,7 +134,7 @@ func (an *analyser) transaction(s *Statement, t *pg_query.TransactionStmt) {
 	default:
 		an.refuse("a transaction statement is not understood")
 	}
-	s.Chain = t.Chain
+	s.Chain, s.Savepoint = t.Chain, t.SavepointName
 }
 
 // set is SET and RESET. Becoming someone else is not a setting.
