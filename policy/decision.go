@@ -49,6 +49,8 @@ type Plan struct {
 	// tables, catalogue queries): they are released as they are.
 	AnyOutputs bool
 	MaxRows    int64 // 0 = no limit
+	// Daily are the limits that the rows count against together with all others that the person had under the rule that day.
+	Daily []Daily
 	// Subjects that the statement's text or parameters name by themselves.
 	Pinned []PinnedSubject
 	// AboutPersons says that rows of this statement may leave only under a record that names their subjects: by a
@@ -67,6 +69,19 @@ type OutputPlan struct {
 	Subject string     // the subject namespace when the value (before masking) names a person, else ""
 	Hidden  bool       // added by us; stripped before the client sees it
 }
+
+// Daily is what one rule lets a person have in a day, over all sessions. Zero is no limit.
+type Daily struct {
+	Rule     string
+	Rows     int64
+	Bytes    int64 // of rows as the server sends them
+	Subjects int64 // distinct persons whom rows are about
+}
+
+// MaxSubjectsPerDay is the largest Daily.Subjects that a policy may ask for.
+const MaxSubjectsPerDay = 100_000
+
+func (d Daily) none() bool { return d.Rows == 0 && d.Bytes == 0 && d.Subjects == 0 }
 
 // PinnedSubject is a subject known before the first row.
 type PinnedSubject struct {

@@ -40,9 +40,18 @@ type ExplainedStatement struct {
 	Outputs   []ExplainedOutput `json:"outputs,omitempty"` // when allowed
 	Sent      string            `json:"sent,omitempty"`    // the text sent instead, when columns were added
 	MaxRows   int64             `json:"max_rows,omitempty"`
+	Daily     []ExplainedLimit  `json:"a_day,omitempty"`
 	Pinned    []string          `json:"pinned,omitempty"` // namespaces of subjects that the statement itself names
 	About     bool              `json:"about_persons"`
 	Refused   string            `json:"refused,omitempty"`
+}
+
+// ExplainedLimit is what a rule lets the person have in a day.
+type ExplainedLimit struct {
+	Rule     string `json:"rule"`
+	Rows     int64  `json:"rows,omitempty"`
+	Bytes    int64  `json:"bytes,omitempty"`
+	Subjects int64  `json:"subjects,omitempty"`
 }
 
 // ExplainedRight is one right on one table (or one function) and who gives it.
@@ -204,6 +213,9 @@ func (j *judge) explainUse(r *rule, n *need, u sql.ColumnUse) ExplainedColumn {
 
 func (j *judge) explainPlan(s *ExplainedStatement, plan *Plan) {
 	s.Sent, s.MaxRows, s.About = plan.Text, plan.MaxRows, plan.AboutPersons
+	for _, d := range plan.Daily {
+		s.Daily = append(s.Daily, ExplainedLimit(d))
+	}
 	for _, pin := range plan.Pinned {
 		s.Pinned = append(s.Pinned, pin.Namespace)
 	}

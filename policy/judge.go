@@ -14,7 +14,8 @@ type judgement struct {
 	rules   []*rule          // that allowed something, sorted by id; empty when everyone may
 	reading map[uint32]*rule // by table: the rule that decides how its columns are shown
 	rows    int64            // smallest row limit, 0 = none
-	open    *rule            // the transparent rule that allowed everything, else nil
+	daily   []Daily
+	open    *rule // the transparent rule that allowed everything, else nil
 }
 
 // refusal is why a statement is not allowed.
@@ -87,6 +88,10 @@ func (out *judgement) add(r *rule) {
 		out.rules = append(out.rules, r)
 		slices.SortFunc(out.rules, byID)
 	}
+	if d := r.daily; !d.none() && !slices.ContainsFunc(out.daily, func(have Daily) bool { return have.Rule == r.id }) {
+		d.Rule = r.id
+		out.daily = append(out.daily, d)
+	}
 	if r.rows > 0 && (out.rows == 0 || r.rows < out.rows) {
 		out.rows = r.rows
 	}
@@ -104,8 +109,8 @@ func (j *judge) transparentRule() *rule {
 }
 
 // choose finds the rule that decides one need. Among the rules that allow everything the statement does with the table it
-// is the one that shows most of its sensitive columns in clear, then the one with the widest row limit, then the one whose
-// id sorts first: the order of rules in the file means nothing.
+// is the one that shows most of its sensitive columns in clear, then the one with the widest row limit, then one without
+// daily limits, then the one whose id sorts first: the order of rules in the file means nothing.
 func (j *judge) choose(n *need) (*rule, *refusal) {
 	var best, nearest *rule
 	var faults []string
@@ -133,7 +138,18 @@ func (j *judge) choose(n *need) (*rule, *refusal) {
 }
 
 func (j *judge) better(n *need, a, b *rule) bool {
-	return cmp.Or(cmp.Compare(j.clearCount(a, n), j.clearCount(b, n)), cmp.Compare(a.limit(), b.limit()), cmp.Compare(b.id, a.id)) > 0
+	return cmp.Or(cmp.Compare(j.clearCount(a, n), j.clearCount(b, n)), cmp.Compare(a.limit(), b.limit()),
+		compareBool(a.daily.none(), b.daily.none()), cmp.Compare(b.id, a.id)) > 0
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
 }
 
 // clearCount counts the sensitive columns that the statement uses and the rule shows in clear.

@@ -7,7 +7,8 @@ import (
 
 // rule compiles one rule. A faulty rule is returned too: its problems are already noted and keep the policy from loading.
 func (c *compiler) rule(spec *ruleSpec) *rule {
-	r := &rule{id: spec.ID.text, line: spec.ID.line, rows: spec.Limit.Rows.value, transparent: spec.Transparent}
+	r := &rule{id: spec.ID.text, line: spec.ID.line, rows: spec.Limit.Rows.value, transparent: spec.Transparent,
+		daily: Daily{Rows: spec.Limit.RowsPerDay.value, Bytes: spec.Limit.BytesPerDay.value, Subjects: spec.Limit.SubjectsPerDay.value}}
 	c.ruleID(spec)
 	c.who(spec, r)
 	c.rights(spec, r)
@@ -160,11 +161,13 @@ func (c *compiler) functions(spec *ruleSpec, r *rule) {
 }
 
 func (c *compiler) limit(spec *ruleSpec) {
-	if l := spec.Limit.Rows; l.line != 0 && l.value == 0 {
-		c.problem(l.line, "rule %s: a limit of 0 rows would let nothing out: write at least 1, or remove the rule", spec.ID.text)
+	for _, n := range spec.Limit.numbers() {
+		if n.line != 0 && n.value == 0 {
+			c.problem(n.line, "rule %s: a limit of 0 %s would let nothing out: write at least 1, or remove the rule", spec.ID.text, n.what)
+		}
 	}
-	if l := spec.Limit.SubjectsPerDay; l.line != 0 {
-		c.problem(l.line, "rule %s: this version does not enforce subjects_per_day, so it refuses to pretend: remove it, or write limit: {rows: …}", spec.ID.text)
+	if l := spec.Limit.SubjectsPerDay; l.value > MaxSubjectsPerDay {
+		c.problem(l.line, "rule %s: subjects_per_day may be %d at most, because each of them is remembered for the day: use rows_per_day for more", spec.ID.text, MaxSubjectsPerDay)
 	}
 }
 
@@ -178,7 +181,9 @@ func (c *compiler) transparent(spec *ruleSpec, r *rule) {
 			c.problem(w.line, "rule %s is transparent and knows no columns, set, clear, match, by or functions: remove them, or transparent", r.id)
 		}
 	}
-	if spec.Limit.Rows.line != 0 {
-		c.problem(spec.Limit.Rows.line, "rule %s is transparent and knows no limit: remove it, or transparent", r.id)
+	for _, n := range spec.Limit.numbers() {
+		if n.line != 0 {
+			c.problem(n.line, "rule %s is transparent and knows no limit: remove it, or transparent", r.id)
+		}
 	}
 }

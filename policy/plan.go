@@ -38,7 +38,7 @@ func (j *judge) plan(a *sql.Analysis, i int, out *judgement) (Plan, *refusal) {
 		return Plan{}, refused
 	}
 	if returnsRows(s) {
-		p.MaxRows = out.rows
+		p.MaxRows, p.Daily = out.rows, out.daily
 	} else {
 		p.Outputs, p.AboutPersons = nil, false // PREPARE and DECLARE were tried so that they fail early
 	}

@@ -36,7 +36,8 @@ type rule struct {
 	by           []columnPattern // each names one column
 	functions    []string        // "schema.name"
 	when         *condition
-	rows         int64 // 0 = no limit
+	rows         int64 // a statement; 0 = no limit
+	daily        Daily // without Rule
 
 	restrictsRead, restrictsWrite bool
 	transparent                   bool

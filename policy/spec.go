@@ -52,7 +52,19 @@ type whoSpec struct {
 
 type limitSpec struct {
 	Rows           number `yaml:"rows"`
+	RowsPerDay     number `yaml:"rows_per_day"`
+	BytesPerDay    number `yaml:"bytes_per_day"`
 	SubjectsPerDay number `yaml:"subjects_per_day"`
+}
+
+// numbers are the limits with the words that errors use.
+func (l limitSpec) numbers() []namedNumber {
+	return []namedNumber{{"rows", l.Rows}, {"rows a day", l.RowsPerDay}, {"bytes a day", l.BytesPerDay}, {"subjects a day", l.SubjectsPerDay}}
+}
+
+type namedNumber struct {
+	what string
+	number
 }
 
 // specNames says what each part is called in errors.

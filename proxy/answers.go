@@ -372,7 +372,7 @@ func (c *conn) endStep(e *execution, s *step, code string, tag []byte) error {
 		return nil
 	}
 	s.done, s.tag = true, string(tag)
-	if rows, ok := wire.RowsAffected(tag); ok && s.rows == 0 {
+	if rows, ok := wire.RowsAffected(tag); ok && s.rows == 0 && !s.over {
 		s.rows = rows
 	}
 	out := record.Outcome{

@@ -272,7 +272,7 @@ func (c *conn) query(m wire.Message) error {
 		return c.refuse(&v, text, nil, session.Query, "")
 	}
 	plans := v.decision.Plans
-	if len(plans) == 1 && plans[0].MaxRows > 0 && plans[0].Statement.MayWrite && !c.queue.InBlock() {
+	if len(plans) == 1 && limited(&plans[0]) && plans[0].Statement.MayWrite && !c.queue.InBlock() {
 		// It would be committed before its rows could be counted.
 		v.refuse("42501", "a change whose rows are limited must be sent in a transaction block, where it can be undone")
 		return c.refuse(&v, text, nil, session.Query, "")
@@ -329,6 +329,7 @@ func rowVerb(v sql.Verb) bool {
 
 // record puts one statement on record before it is forwarded.
 func (c *conn) record(s *step, v *verdict, now time.Time, p *portal) error {
+	c.meter(s, v, p)
 	err := c.trail.statement(s, now, func(r *record.Record) { c.describeStatement(r, s.plan, v, p) })
 	if err != nil {
 		return err
@@ -348,7 +349,7 @@ func (c *conn) forward(e *execution, m []byte, expect session.Expect, wait bool)
 		e.filter = e.filter || s.FilterErrors
 		copies := s.Statement.Verb == sql.CopyIn
 		switch {
-		case e.gate == nil && (s.MaxRows > 0 || copies):
+		case e.gate == nil && (limited(s) || copies):
 			e.gate = newGate()
 		case copies:
 			e.later = append(e.later, newGate())
@@ -375,12 +376,7 @@ func (c *conn) forward(e *execution, m []byte, expect session.Expect, wait bool)
 	if err := c.await(g, expect == session.Execute); err != nil || g.over == nil {
 		return err
 	}
-	// More rows than allowed: the statement must fail, for the client and for the server.
-	failed := &execution{refused: g.over}
-	if expect == session.Query {
-		return c.sendRefused(failed, session.Query, "")
-	}
-	return c.sendRefused(failed, session.Parse, refusedName)
+	return c.refuseRest(e, g.over)
 }
 
 // skipped settles a message that the server will discard unread.

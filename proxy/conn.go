@@ -79,14 +79,15 @@ type conn struct {
 	toClient   outbox
 	current    *execution // whose rows are coming
 	hasher     *record.SubjectHasher
-	fields     []copyField // scratch
-	masked     []byte      // scratch
-	batches    uint64      // ReadyForQuery received
-	ddl        bool        // the open transaction block changed the catalogue
-	overrun    *wire.Error // the Query under way returned too many rows and must still fail
-	filtering  bool        // the open transaction touched masked values: errors and notices up to its end may quote them
-	parted     bool        // the server has said why it closes
-	stumbled   bool        // something in the batch under way failed
+	fields     []copyField      // scratch
+	about      []record.Subject // scratch: of the row at hand
+	masked     []byte           // scratch
+	batches    uint64           // ReadyForQuery received
+	ddl        bool             // the open transaction block changed the catalogue
+	overrun    *wire.Error      // the Query under way returned too many rows and must still fail
+	filtering  bool             // the open transaction touched masked values: errors and notices up to its end may quote them
+	parted     bool             // the server has said why it closes
+	stumbled   bool             // something in the batch under way failed
 
 	// Set at the login.
 	serverPID uint32

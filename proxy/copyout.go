@@ -58,11 +58,11 @@ func (c *conn) copyRow(e *execution, m wire.Message) error {
 		c.toClient.put(m, s.receipt)
 		return nil
 	}
-	if s.plan.MaxRows > 0 && c.countRow(e, s) {
-		return nil
-	}
-	s.bytes += int64(len(m))
 	if s.result.plain {
+		c.about = c.about[:0]
+		if c.countRow(e, s, len(m)) {
+			return nil
+		}
 		c.toClient.put(m, s.receipt)
 		return nil
 	}
@@ -76,6 +76,15 @@ func (c *conn) copyRow(e *execution, m wire.Message) error {
 		return errDisagree
 	}
 	c.fields = values
+	c.about = c.about[:0]
+	for i := range values {
+		if col := &s.result.columns[i]; col.subject != "" && !values[i].null {
+			c.about = append(c.about, c.hasher.Subject(col.subject, values[i].value))
+		}
+	}
+	if c.countRow(e, s, len(m)) {
+		return nil
+	}
 	buf, at := wire.Begin(c.toClient.buf, wire.MsgCopyData)
 	for i := range values {
 		if i > 0 {
@@ -101,9 +110,6 @@ type copyField struct {
 
 func (c *conn) copyValue(buf []byte, s *step, i int, v *copyField, f *sql.Copy) ([]byte, error) {
 	col := &s.result.columns[i]
-	if col.subject != "" && !v.null {
-		s.note(c.hasher.Subject(col.subject, v.value))
-	}
 	if col.mask == nil || v.null {
 		return append(buf, v.raw...), nil
 	}

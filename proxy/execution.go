@@ -8,6 +8,7 @@ import (
 	"shiguan/auditlog/record"
 	"shiguan/policy"
 	"shiguan/policy/sql"
+	"shiguan/proxy/quota"
 	"shiguan/proxy/session"
 	"shiguan/proxy/wire"
 )
@@ -47,6 +48,11 @@ type step struct {
 	fate     session.Fate     // for statements that define or remove names
 	subjects []record.Subject // of rows that are in the outbox and not yet in a disclosure
 	result   *result
+	charges  []quota.Charge   // whom rows count against, under which daily limits
+	pinned   []record.Subject // whom the statement itself names, until its first row is counted
+	drawn    *atomic.Int64    // rows that a cursor has given, over all FETCHes; nil for other statements
+	rule     string           // that decided, and under which purpose: for the refusal of rows beyond a limit
+	purpose  string
 	over     bool // more rows than the policy lets out: the rest is discarded
 	err      *wire.Error
 	copied   int64  // rows of COPY TO STDOUT
@@ -119,6 +125,7 @@ type column struct {
 type cursor struct {
 	of    *sql.Statement
 	batch uint64
+	rows  *atomic.Int64 // released so far, over all FETCHes
 }
 
 // portal is a bound statement.

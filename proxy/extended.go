@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"shiguan/auditlog/record"
@@ -360,7 +361,7 @@ func (c *conn) renewPortal(po *portal, now time.Time) (ok bool, err error) {
 
 // samePlan reports that two plans release the same columns, if not under the same masks.
 func samePlan(a, b *policy.Plan) bool {
-	return a.Text == b.Text && a.AnyOutputs == b.AnyOutputs && a.MaxRows == b.MaxRows && a.AboutPersons == b.AboutPersons &&
+	return a.Text == b.Text && a.AnyOutputs == b.AnyOutputs && a.MaxRows == b.MaxRows && slices.Equal(a.Daily, b.Daily) && a.AboutPersons == b.AboutPersons &&
 		slices.EqualFunc(a.Outputs, b.Outputs, func(x, y policy.OutputPlan) bool {
 			return x.Server == y.Server && x.Column == y.Column && sameMask(x.Mask, y.Mask) && x.Subject == y.Subject && x.Hidden == y.Hidden
 		}) && slices.Equal(a.Pinned, b.Pinned)
@@ -409,7 +410,7 @@ func (c *conn) defineSQL(fate *session.Fate, s *sql.Statement) {
 		}
 	case sql.Declare:
 		c.portals.Remove(s.Name, fate, c.batch)
-		c.cursors.Define(s.Name, cursor{s.Inner, c.batch}, fate, c.batch)
+		c.cursors.Define(s.Name, cursor{s.Inner, c.batch, new(atomic.Int64)}, fate, c.batch)
 		c.held += len(s.Text)
 	case sql.CloseCur:
 		c.closePortal(s.Name, fate)

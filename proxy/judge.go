@@ -120,13 +120,14 @@ func (c *conn) checkShape(v *verdict) {
 		switch {
 		case (p.Statement.Verb == sql.Prepare || p.Statement.Verb == sql.Declare) && c.tooManyNames(len(p.Statement.Text)):
 			v.refuse("54000", "too many prepared statements or cursors in this session: close some")
-		case p.MaxRows > 0 && len(plans) > 1:
+		case limited(p) && len(plans) > 1:
 			v.refuse("42501", "a statement with a row limit must be sent alone, not in a string of several")
 		case p.Statement.Verb == sql.Execute && slices.ContainsFunc(p.Pinned, func(s policy.PinnedSubject) bool { return s.Param > 0 }):
 			v.refuse("42501", "EXECUTE hides whom its parameters name: use the driver's prepared statements")
 		case p.Statement.Copy != nil && p.Statement.Copy.Format == "text" && p.Statement.Copy.Null != `\N` && treated(p):
 			// A value that is spelled like NULL would pass for it: in clear, and without its person.
 			v.refuse("42501", `NULL must be \N where columns are masked or name persons: in text format no value looks like that`)
+		case limited(p) && c.spent(v, p):
 		case p.AboutPersons && p.Statement.Verb == sql.CopyOut && p.Statement.Copy == nil:
 			v.refuse("42501", "this form of COPY cannot be masked")
 		case c.srv.lagging.Load() == lagStop:

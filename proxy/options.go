@@ -11,6 +11,7 @@ import (
 	"shiguan/auditlog/record"
 	"shiguan/policy"
 	"shiguan/proxy/auth"
+	"shiguan/proxy/quota"
 )
 
 // Options is everything a proxy needs. The log is opened by the caller and closed by him after Serve has returned.
@@ -20,6 +21,7 @@ type Options struct {
 	People     *auth.People
 	PeopleFile string // digest of the file that People was read from, for the record
 	Policy     *policy.Policy
+	Quota      *quota.Book // of daily limits; closed by the caller after Serve has returned
 	Databases  []Database
 	TLS        ClientTLS
 	Limits     Limits

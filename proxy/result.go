@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"fmt"
 	"slices"
 
 	"shiguan/auditlog/record"
@@ -17,6 +16,7 @@ type result struct {
 	columns []resultColumn
 	plain   bool // rows pass as they are
 	hidden  bool
+	named   bool // a column names persons
 }
 
 type resultColumn struct {
@@ -137,7 +137,7 @@ func newResult(plan *policy.Plan, cols []column, formats wire.Formats) *result {
 		if formats != nil {
 			rc.format = formats.Of(i)
 		}
-		r.hidden = r.hidden || o.Hidden
+		r.hidden, r.named = r.hidden || o.Hidden, r.named || o.Subject != ""
 		r.columns = append(r.columns, rc)
 	}
 	return r
@@ -154,12 +154,11 @@ func (c *conn) row(e *execution, m wire.Message) error {
 			return err
 		}
 	}
-	if c.countRow(e, s) {
-		return nil
-	}
-	s.bytes += int64(len(m))
+	c.about = c.about[:0]
 	if s.result.plain {
-		c.toClient.put(m, s.receipt)
+		if !c.countRow(e, s, len(m)) {
+			c.toClient.put(m, s.receipt)
+		}
 		return nil
 	}
 	values, err := wire.ParseDataRow(m.Body())
@@ -169,13 +168,33 @@ func (c *conn) row(e *execution, m wire.Message) error {
 	if values.Len() != len(s.result.columns) {
 		return errDisagree
 	}
-	b := wire.BeginDataRow(c.toClient.buf)
-	for i := range s.result.columns {
+	if s.result.named {
+		c.nameRow(s.result, values)
+	}
+	if c.countRow(e, s, len(m)) {
+		return nil
+	}
+	c.toClient.buf, err = s.result.appendRow(c.toClient.buf, values)
+	c.toClient.under(s.receipt)
+	return err
+}
+
+// nameRow collects the persons whom a row is about.
+func (c *conn) nameRow(r *result, values wire.Values) {
+	for i := range r.columns {
 		value, _ := values.Next()
-		col := &s.result.columns[i]
-		if col.subject != "" && value != nil {
-			s.note(c.hasher.Subject(col.subject, value))
+		if col := &r.columns[i]; col.subject != "" && value != nil {
+			c.about = append(c.about, c.hasher.Subject(col.subject, value))
 		}
+	}
+}
+
+// appendRow writes a row as the client may see it. After an error nothing of it may leave.
+func (r *result) appendRow(buf []byte, values wire.Values) ([]byte, error) {
+	b := wire.BeginDataRow(buf)
+	for i := range r.columns {
+		value, _ := values.Next()
+		col := &r.columns[i]
 		switch {
 		case col.hidden:
 		case value == nil:
@@ -186,7 +205,7 @@ func (c *conn) row(e *execution, m wire.Message) error {
 			dst, at := b.OpenValue()
 			out, null, err := col.mask.Append(dst, value, col.format, col.typ)
 			if err != nil {
-				return errMask
+				return buf, errMask
 			}
 			if null {
 				b.CloseNull(out, at)
@@ -195,9 +214,7 @@ func (c *conn) row(e *execution, m wire.Message) error {
 			}
 		}
 	}
-	c.toClient.buf = b.End()
-	c.toClient.under(s.receipt)
-	return nil
+	return b.End(), nil
 }
 
 var errMask = &wire.ProtocolError{Code: "42501", Message: "a value could not be masked: the result was stopped"}
@@ -241,28 +258,6 @@ func nonNil(f wire.Formats) wire.Formats {
 	return f
 }
 
-// countRow reports that the row is beyond the limit and must not leave.
-func (c *conn) countRow(e *execution, s *step) bool {
-	if s.over {
-		return true
-	}
-	s.rows++
-	limit := s.plan.MaxRows
-	if limit == 0 {
-		return false
-	}
-	total := s.rows
-	if e.portal != nil {
-		total += e.portal.rows.Load()
-	}
-	if total > limit {
-		s.rows--
-		s.over = true
-		s.err = rowLimitError(limit)
-	}
-	return s.over
-}
-
 // streamRow passes on a row or a piece of COPY data that is too long to be taken whole, where nothing in it has to be
 // masked.
 func (c *conn) streamRow(long *wire.TooLongError) error {
@@ -282,11 +277,11 @@ func (c *conn) streamRow(long *wire.TooLongError) error {
 	if !s.result.plain {
 		return &wire.ProtocolError{Code: "54000", Message: "a row is too long to be masked"}
 	}
-	if c.countRow(e, s) {
+	c.about = c.about[:0]
+	if c.countRow(e, s, long.Length) {
 		return c.fromServer.Skip()
 	}
 	c.current = e
-	s.bytes += int64(long.Length)
 	c.toClient.under(s.receipt)
 	if err := c.release(); err != nil {
 		return err
@@ -296,9 +291,4 @@ func (c *conn) streamRow(long *wire.TooLongError) error {
 	}
 	_, err := c.fromServer.Stream(c.client)
 	return err
-}
-
-func rowLimitError(limit int64) *wire.Error {
-	return &wire.Error{Code: "42501", Message: fmt.Sprintf("refused by policy: the result has more than the %d rows that the rule allows", limit),
-		Hint: "Narrow the statement down."}
 }

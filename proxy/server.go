@@ -50,8 +50,8 @@ const (
 
 // New checks the options and puts the start and the policy on record.
 func New(o Options) (*Server, error) {
-	if o.Log == nil || o.SubjectKey == nil || o.People == nil || o.Policy == nil {
-		return nil, errors.New("proxy: log, subject key, people and policy are required")
+	if o.Log == nil || o.SubjectKey == nil || o.People == nil || o.Policy == nil || o.Quota == nil {
+		return nil, errors.New("proxy: log, subject key, people, policy and quota are required")
 	}
 	if err := o.TLS.check(); err != nil {
 		return nil, err

@@ -143,6 +143,22 @@ func printStatement(line func(string, ...any), i int, s *policy.ExplainedStateme
 	if s.MaxRows > 0 {
 		line("  returns at most %d rows", s.MaxRows)
 	}
+	for _, d := range s.Daily {
+		line("  counts under rule %s against %s a day", d.Rule, describeLimit(d))
+	}
+}
+
+func describeLimit(d policy.ExplainedLimit) string {
+	var parts []string
+	for _, l := range []struct {
+		limit int64
+		what  string
+	}{{d.Rows, "rows"}, {d.Bytes, "bytes"}, {d.Subjects, "different persons"}} {
+		if l.limit > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", l.limit, l.what))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 func printRight(line func(string, ...any), r *policy.ExplainedRight) {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -30,6 +31,7 @@ import (
 	"shiguan/policy"
 	"shiguan/proxy"
 	"shiguan/proxy/auth"
+	"shiguan/proxy/quota"
 	"shiguan/witness/quorum"
 )
 
@@ -83,6 +85,14 @@ func runProxy(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	if options.Quota, err = quota.Open(filepath.Join(cfg.Log.Dir.String(), "limits.jsonl"), nil); err != nil {
+		return exit(ExitBrokeLog, err)
+	}
+	defer func() {
+		if err := options.Quota.Close(); err != nil {
+			logger.Error("closing the file of daily limits failed", "err", err)
+		}
+	}()
 	options.Log, options.Logger, options.Registerer, options.Version = log, logger, registry, version().Version
 	server, err := proxy.New(*options)
 	if err != nil {

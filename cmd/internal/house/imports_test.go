@@ -10,7 +10,7 @@ import (
 var floors = [][]string{
 	{"proxy/wire", "auditlog/record", "policy/recent"},
 	{"policy/sql", "policy/mask", "auditlog/tiles", "auditlog/record/seal"},
-	{"proxy/session", "proxy/auth", "proxy/certs", "policy", "auditlog", "witness", "auditlog/evidence"},
+	{"proxy/session", "proxy/auth", "proxy/certs", "proxy/quota", "policy", "auditlog", "witness", "auditlog/evidence"},
 	{"proxy", "auditlog/search", "witness/quorum"},
 }
 
