@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"shiguan/policy/sql"
@@ -47,10 +48,15 @@ func (p *Policy) newJudge(r *Request, s *standing) *judge {
 		holding: s.holding, dormant: s.dormant}
 }
 
+// Observes reports whether there is a transparent rule, for anybody.
+func (p *Policy) Observes() bool {
+	return slices.ContainsFunc(p.rules, func(r *rule) bool { return r.transparent })
+}
+
 func (p *Policy) unanalysed(s *standing) Decision {
 	for _, rule := range s.holding {
 		if rule.transparent {
-			return Decision{Allow: true, Rule: rule.id}
+			return Decision{Allow: true, Rule: rule.id, Transparent: true}
 		}
 	}
 	return Decision{Rule: defaultDeny, Reason: "the statement could not be understood, so it cannot be shown to be allowed"}
@@ -62,7 +68,7 @@ func (j *judge) text(a *sql.Analysis) Decision {
 		return Decision{Rule: defaultDeny, Reason: "the text holds no statement that could be allowed"}
 	}
 	var ids []string
-	d := Decision{Allow: true, Plans: make([]Plan, 0, len(a.Statements))}
+	d := Decision{Allow: true, Transparent: j.transparentRule() != nil, Plans: make([]Plan, 0, len(a.Statements))}
 	seen := map[string]bool{}
 	for i := range a.Statements {
 		out, refused := j.statement(&a.Statements[i])

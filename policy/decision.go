@@ -36,6 +36,8 @@ type Decision struct {
 	Rule   string // ids of the rules that allowed it, joined by ","; for a refusal the rule that came nearest, or "default-deny"
 	Reason string // refusals: what is missing, in words fit for the client: names, never values
 	Plans  []Plan // one per statement, in order; nil when refused
+	// Transparent says that one rule allowed everything, whatever it touches: nothing is masked, refused or kept back.
+	Transparent bool
 }
 
 // Plan is how one allowed statement is carried out.
@@ -48,7 +50,9 @@ type Plan struct {
 	// AnyOutputs says that the outputs are not predictable and carry nothing about persons (SHOW, EXPLAIN of public
 	// tables, catalogue queries): they are released as they are.
 	AnyOutputs bool
-	MaxRows    int64 // 0 = no limit
+	// Transparent says that what comes back passes as it is, foreseen or not.
+	Transparent bool
+	MaxRows     int64 // 0 = no limit
 	// Daily are the limits that the rows count against together with all others that the person had under the rule that day.
 	Daily []Daily
 	// Subjects that the statement's text or parameters name by themselves.

@@ -11,7 +11,7 @@ import (
 // or when the persons whom rows are about could not be put on record.
 func (j *judge) plan(a *sql.Analysis, i int, out *judgement) (Plan, *refusal) {
 	s := &a.Statements[i]
-	p := Plan{Statement: s, FilterErrors: j.touchesMasked(s, out), Pinned: j.binding.pinned(s)}
+	p := Plan{Statement: s, Transparent: out.open != nil, FilterErrors: j.touchesMasked(s, out), Pinned: j.binding.pinned(s)}
 	rows := rowsOf(s)
 	switch {
 	case s.Verb == sql.Explain:

@@ -127,6 +127,9 @@ func (c *conn) answer(m wire.Message) error {
 			return nil // the error takes its place
 		}
 	case wire.MsgParameterDescription:
+	case wire.MsgFunctionCallResponse:
+		c.completeLoosely(e, e.step(), m, nil)
+		return nil
 	case wire.MsgCommandComplete, wire.MsgEmptyQueryResponse, wire.MsgPortalSuspended:
 		return c.complete(e, m)
 	default:
@@ -162,9 +165,13 @@ func (c *conn) unasked(m wire.Message) error {
 
 // checkStatus ends a session whose state would make the analysis wrong: other quoting, other encoding, another role.
 func (c *conn) checkStatus(name, value string) error {
+	quoting := name == "standard_conforming_strings" && value != "on" || name == "client_encoding" && value != "UTF8"
 	switch {
-	case name == "standard_conforming_strings" && value != "on",
-		name == "client_encoding" && value != "UTF8",
+	case c.observed.Load():
+		if quoting {
+			c.requoted.Store(true)
+		}
+	case quoting,
 		name == "server_encoding" && value != "UTF8", // names are cut to a number of bytes there
 		name == "session_authorization" && value != c.person.Role,
 		name == "is_superuser" && value != "off" && !c.superuser:
@@ -334,6 +341,10 @@ func (c *conn) complete(e *execution, m wire.Message) error {
 			return err
 		}
 	}
+	if e.loose && e.at == len(e.steps)-1 {
+		c.completeLoosely(e, s, m, tag)
+		return nil
+	}
 	code := ""
 	if s.over {
 		code = s.err.Code
@@ -371,13 +382,15 @@ func (c *conn) endStep(e *execution, s *step, code string, tag []byte) error {
 	if s.done {
 		return nil
 	}
-	s.done, s.tag = true, string(tag)
+	if s.done = true; s.tag == "" { // else somebody may be reading it
+		s.tag = string(tag)
+	}
 	if rows, ok := wire.RowsAffected(tag); ok && s.rows == 0 && !s.over {
 		s.rows = rows
 	}
 	out := record.Outcome{
 		Seq: s.seq, Of: s.receipt.Index(), Rows: s.rows, Bytes: s.bytes, SQLState: code,
-		Micros: time.Since(s.started).Microseconds(), Tag: s.tag,
+		Micros: time.Since(s.started).Microseconds(), Tag: string(tag),
 	}
 	if s.plan.Statement.Copy != nil {
 		c.copyIn.Store(false)
@@ -420,6 +433,9 @@ func (c *conn) ready(a session.Answer[*execution], m wire.Message, status byte) 
 	}
 	c.toClient.put(m, c.trail.newest())
 	if e != nil {
+		if err := c.endLoosely(e); err != nil {
+			return err
+		}
 		for ; e.at < len(e.steps); e.at++ { // nothing that the server was sent goes without an answer, nor without an outcome
 			c.endUnrun(&e.steps[e.at])
 		}

@@ -69,6 +69,7 @@ type conn struct {
 	emptiedIn  uint64        // the batch it was sent in
 	purpose    session.Setting
 	blockEnds  []*step // the COMMITs by which the transaction ended that the purpose waits for
+	astray     bool    // what names mean to the server is not known any more; see observe
 	pins       *record.SubjectHasher
 
 	findPrepared, findCursor func(name string) *sql.Statement // see env
@@ -103,6 +104,8 @@ type conn struct {
 	cancelling atomic.Bool                    // a cancel request is being delivered
 	purposeEnd atomic.Pointer[session.Ending] // the batch whose end decides what the purpose is
 	busy       sync.Mutex                     // held while bytes go upstream, and while a cancel is delivered
+	observed   atomic.Bool                    // the session did what only a transparent rule allows
+	requoted   atomic.Bool                    // the server may cut texts into words otherwise than we do
 	fateMu     sync.Mutex
 	fateSet    sync.Cond // a Fate was set
 

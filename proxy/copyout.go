@@ -20,7 +20,11 @@ func (c *conn) copyOut(e *execution, m wire.Message) error {
 		return err
 	}
 	c.current = e
-	r := newResult(s.plan, nil, nil)
+	if s.plan.Transparent && (s.plan.Statement.Copy == nil || s.plan.Statement.Copy.Format == "binary" || response.Columns.Len() != len(s.plan.Outputs)) {
+		s.result = &result{plain: true}
+		return nil
+	}
+	r := layOut(s.plan, nil, nil)
 	s.result = r
 	if s.plan.AnyOutputs {
 		r.plain = true
@@ -73,6 +77,10 @@ func (c *conn) copyRow(e *execution, m wire.Message) error {
 	}
 	values, ok := split(c.fields[:0], line, f)
 	if !ok || len(values) != len(s.result.columns) {
+		if s.plan.Transparent {
+			c.toClient.put(m, s.receipt)
+			return nil
+		}
 		return errDisagree
 	}
 	c.fields = values

@@ -67,6 +67,9 @@ func (c *conn) describeStatement(r *record.Record, plan *policy.Plan, v *verdict
 	if len(plan.Pinned) > 0 {
 		r.Subjects = c.pinned(plan, p)
 	}
+	if plan.Transparent {
+		asUnread(r, plan, v)
+	}
 }
 
 // facts are computed once for a verdict, however often its statement runs.

@@ -18,5 +18,6 @@
 //   - A refused statement is replaced by one that the server itself must fail, and the server's error by ours: afterwards
 //     client and server are in exactly the state PostgreSQL has after an error (transaction, pipeline, portals).
 //   - Rows about persons leave only under a record that names them.
-//   - Whatever is not understood ends the session.
+//   - Whatever is not understood ends the session or is refused; under a transparent rule statements pass all the same, as
+//     writing ones, and their records say so.
 package proxy

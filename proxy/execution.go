@@ -24,6 +24,7 @@ type execution struct {
 	subject string       // Parse, Bind, Describe: the statement, in case it fails
 	filter  bool         // errors may carry values that the person may not see
 	ddl     bool
+	loose   bool // under a transparent rule: the last step takes whatever else the server completes
 
 	rewritten *rewriting // how the text that was sent differs from the client's, nil if it does not
 
@@ -58,6 +59,10 @@ type step struct {
 	copied   int64  // rows of COPY TO STDOUT
 	tag      string // how the server called what it did; to be read once fate is set
 	done     bool
+
+	ran  bool   // of a loose execution's last step: the server completed something
+	last string // the tag of what it completed last
+	seen int64  // rows up to then
 }
 
 // gate is where the client's goroutine waits until the server has dealt with a message.

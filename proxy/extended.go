@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -30,7 +31,7 @@ func (c *conn) parse(m wire.Message) error {
 		types[i] = p.ParamTypes.At(i)
 	}
 	v := c.judge(text, types, time.Now())
-	if v.failure == nil && len(v.decision.Plans) > 1 {
+	if v.failure == nil && len(v.decision.Plans) > 1 && !v.decision.Transparent {
 		v.failure = &wire.Error{Code: "42601", Message: "cannot insert multiple commands into a prepared statement"}
 		v.word = "failed"
 	}
@@ -145,6 +146,11 @@ func (c *conn) bind(m wire.Message) error {
 		return err
 	}
 	st, ok := c.statements.Find(statement)
+	if !ok || st.bySQL {
+		if own := c.unheard(textOf(st, "prepared statement", statement)); own != nil {
+			st, ok = own, true
+		}
+	}
 	if !ok {
 		return c.unknown("prepared statement", statement, "26000")
 	}
@@ -197,6 +203,13 @@ func (c *conn) bind(m wire.Message) error {
 func (c *conn) renew(st *prepared, name string) (ok bool, err error) {
 	now := time.Now()
 	c.settlePurpose()
+	if st.verdict.decision.Transparent {
+		refused := c.stillObserved(&st.verdict, st.text, st.types, now)
+		if refused == nil {
+			return true, nil
+		}
+		return false, c.refuse(refused, st.text, nil, session.Parse, refusedName)
+	}
 	cat, err := c.db.current(c.ctx)
 	if err == nil && st.verdict.holds(c.epoch(cat, now)) {
 		return true, nil
@@ -232,6 +245,14 @@ func hiddenOutputs(p *policy.Plan) (n int) {
 		}
 	}
 	return n
+}
+
+// textOf is what a statement prepared by PREPARE is known as.
+func textOf(st *prepared, what, name string) string {
+	if st != nil {
+		return st.text
+	}
+	return "(" + what + " " + strconv.Quote(name) + ")"
 }
 
 // executeIt is said where SQL's and the protocol's prepared statements would be mixed: of the former the proxy keeps what
@@ -276,6 +297,11 @@ func (c *conn) describe(m wire.Message) error {
 			return err
 		}
 		st, ok := c.statements.Find(name)
+		if !ok || st.bySQL {
+			if own := c.unheard(textOf(st, "prepared statement", name)); own != nil {
+				st, ok = own, true
+			}
+		}
 		if !ok {
 			return c.unknown("prepared statement", name, "26000")
 		}
@@ -307,6 +333,11 @@ func (c *conn) findPortal(name string) (*portal, bool, error) {
 		return nil, false, err
 	}
 	po, ok := c.portals.Find(name)
+	if !ok {
+		if st := c.unheard("(portal " + strconv.Quote(name) + ")"); st != nil {
+			po, ok = &portal{name: name, of: st, plan: st.plan(), columns: st.columns, verdict: st.verdict, batch: c.batch}, true
+		}
+	}
 	return po, ok, nil
 }
 
@@ -327,7 +358,7 @@ func (c *conn) execute(m wire.Message) error {
 	if ok, err := c.renewPortal(po, now); !ok || err != nil {
 		return err
 	}
-	if (len(po.plan.Outputs) > 0 || po.plan.AnyOutputs && byName(po.plan)) && po.columns.Load() == nil && !po.asked && po.plan.Statement.Copy == nil {
+	if (len(po.plan.Outputs) > 0 && !po.plan.Transparent || treated(po.plan) || po.plan.AnyOutputs && byName(po.plan)) && po.columns.Load() == nil && !po.asked && po.plan.Statement.Copy == nil {
 		c.askColumns(po.of, po.columns, wire.KindPortal, po.name)
 		po.asked = true
 	}
@@ -344,6 +375,13 @@ func (c *conn) execute(m wire.Message) error {
 // verdict must come to the same plan.
 func (c *conn) renewPortal(po *portal, now time.Time) (ok bool, err error) {
 	c.settlePurpose()
+	if po.verdict.decision.Transparent {
+		refused := c.stillObserved(&po.verdict, po.of.text, po.of.types, now)
+		if refused == nil {
+			return true, nil
+		}
+		return false, c.refuse(refused, po.of.text, po, session.Parse, refusedName)
+	}
 	cat, err := c.db.current(c.ctx)
 	if err == nil && po.verdict.holds(c.epoch(cat, now)) {
 		return true, nil

@@ -26,6 +26,9 @@ type verdict struct {
 	// byName says that the text names a statement or cursor of the session, which may come to mean another one.
 	byName bool
 
+	// unread says why the text was not analysed, where a transparent rule let it pass all the same.
+	unread string
+
 	known []facts // of the plans, once computed
 }
 
@@ -43,6 +46,11 @@ type epoch struct {
 // judge decides about a text; types are those that its Parse declares for its parameters.
 func (c *conn) judge(text string, types []uint32, now time.Time) verdict {
 	c.settlePurpose()
+	if why := c.unreadable(); why != "" {
+		if v, ok := c.observe(text, why, now); ok {
+			return v
+		}
+	}
 	cat, err := c.db.current(c.ctx)
 	if err != nil {
 		c.log.Error("catalogue is not available, statement refused", "database", c.db.Name, "err", err)
@@ -53,6 +61,9 @@ func (c *conn) judge(text string, types []uint32, now time.Time) verdict {
 	env := c.env(types)
 	a, err := c.db.cache.Analyse(text, cat, env)
 	if err != nil {
+		if v, ok := c.observe(text, err.Error(), now); ok {
+			return v
+		}
 		return v.unresolved(text, err)
 	}
 	v.analysis, v.byName = a, a.DependsOnNames()
@@ -74,7 +85,9 @@ func (c *conn) judge(text string, types []uint32, now time.Time) verdict {
 		v.refuse("42501", "the policy made no plan for every statement")
 		return v
 	}
-	c.checkShape(&v)
+	if c.checkShape(&v); v.failure == nil {
+		c.noteObserved(&v)
+	}
 	return v
 }
 
@@ -120,6 +133,11 @@ func (c *conn) checkShape(v *verdict) {
 		switch {
 		case (p.Statement.Verb == sql.Prepare || p.Statement.Verb == sql.Declare) && c.tooManyNames(len(p.Statement.Text)):
 			v.refuse("54000", "too many prepared statements or cursors in this session: close some")
+		case c.srv.lagging.Load() == lagStop:
+			v.refuse("58030", "the witnesses of the audit log have not answered for too long")
+		case c.srv.lagging.Load() == lagReadOnly && p.Statement.MayWrite:
+			v.refuse("58030", "the witnesses of the audit log have not answered for too long: only reading is allowed")
+		case p.Transparent:
 		case limited(p) && len(plans) > 1:
 			v.refuse("42501", "a statement with a row limit must be sent alone, not in a string of several")
 		case p.Statement.Verb == sql.Execute && slices.ContainsFunc(p.Pinned, func(s policy.PinnedSubject) bool { return s.Param > 0 }):
@@ -130,10 +148,6 @@ func (c *conn) checkShape(v *verdict) {
 		case limited(p) && c.spent(v, p):
 		case p.AboutPersons && p.Statement.Verb == sql.CopyOut && p.Statement.Copy == nil:
 			v.refuse("42501", "this form of COPY cannot be masked")
-		case c.srv.lagging.Load() == lagStop:
-			v.refuse("58030", "the witnesses of the audit log have not answered for too long")
-		case c.srv.lagging.Load() == lagReadOnly && p.Statement.MayWrite:
-			v.refuse("58030", "the witnesses of the audit log have not answered for too long: only reading is allowed")
 		}
 	}
 }

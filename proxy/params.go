@@ -16,6 +16,7 @@ type params struct {
 	unknown  []string          // protocol options we do not speak
 	final    []byte            // the last SASL message; nil: there was none
 	auth     string            // how the login was done, for the record
+	refused  *wire.Error       // of a setting that no rule but a transparent one allows
 }
 
 // readParams takes the settings we know; an unknown one is refused, never passed on blindly.
@@ -39,9 +40,7 @@ func readParams(m wire.StartupMessage) (*params, *wire.Error) {
 		case strings.HasPrefix(name, "_pq_."):
 			p.unknown = append(p.unknown, kv.Name)
 		default:
-			if refusal := p.set(name, kv.Value); refusal != nil {
-				return nil, refusal
-			}
+			p.set(name, kv.Value)
 		}
 	}
 	if p.user == "" {
@@ -69,26 +68,27 @@ var startupSettings = map[string]bool{
 	"default_transaction_isolation": true, "default_transaction_read_only": true, policy.PurposeSetting: true,
 }
 
-func (p *params) set(name, value string) *wire.Error {
+// set takes a setting. One that may not be chosen is kept too: who stands under a transparent rule may choose it, and who he
+// is will be known later.
+func (p *params) set(name, value string) {
 	switch {
 	case name == "client_encoding":
 		switch strings.ToLower(strings.Trim(value, "'\" ")) {
 		case "utf8", "utf-8", "unicode":
-			p.settings[name] = "UTF8"
-			return nil
+			value = "UTF8"
+		default:
+			p.refused = &wire.Error{Code: "0A000", Message: "client_encoding must be UTF8", Hint: "Set PGCLIENTENCODING=UTF8."}
 		}
-		return &wire.Error{Code: "0A000", Message: "client_encoding must be UTF8", Hint: "Set PGCLIENTENCODING=UTF8."}
 	case name == "standard_conforming_strings" && !isFalse(value):
-		return nil
+		return
 	case !startupSettings[name]:
-		return &wire.Error{Code: "42501", Message: "the setting \"" + name + "\" may not be chosen at the start of a session"}
+		p.refused = &wire.Error{Code: "42501", Message: "the setting \"" + name + "\" may not be chosen at the start of a session"}
 	case name == "application_name":
 		p.application = value
 	case name == policy.PurposeSetting:
 		p.purpose = value
 	}
 	p.settings[name] = value
-	return nil
 }
 
 // readOptions reads the command-line form: -c name=value, -cname=value or --name=value, with backslash escapes.
@@ -110,9 +110,7 @@ func (p *params) readOptions(options string) *wire.Error {
 		if !ok {
 			return &wire.Error{Code: "42501", Message: "only settings of the form -c name=value may stand in the options of a session"}
 		}
-		if refusal := p.set(strings.ReplaceAll(strings.ToLower(name), "-", "_"), value); refusal != nil {
-			return refusal
-		}
+		p.set(strings.ReplaceAll(strings.ToLower(name), "-", "_"), value)
 	}
 	return nil
 }

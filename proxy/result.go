@@ -82,7 +82,7 @@ func (c *conn) rowDescription(a session.Answer[*execution], m wire.Message) erro
 // that disagree about where a value comes from mean that nothing is released. Where the plan foresees no columns of users'
 // tables at all, none may be reported.
 func (c *conn) checkColumns(plan *policy.Plan, fields wire.Fields) ([]column, error) {
-	if !plan.AnyOutputs && fields.Len() != len(plan.Outputs) {
+	if !plan.AnyOutputs && !plan.Transparent && fields.Len() != len(plan.Outputs) {
 		return nil, errDisagree
 	}
 	cols := make([]column, 0, fields.Len())
@@ -92,6 +92,9 @@ func (c *conn) checkColumns(plan *policy.Plan, fields wire.Fields) ([]column, er
 			return cols, nil
 		}
 		cols = append(cols, column{server: sql.Column{Table: f.TableOID, Att: f.Att}, typ: f.TypeOID, format: f.Format})
+		if plan.Transparent {
+			continue
+		}
 		if plan.AnyOutputs && !c.ofSystem(f.TableOID) || !plan.AnyOutputs && plan.Outputs[i].Server != cols[i].server {
 			return nil, errDisagree
 		}
@@ -116,7 +119,7 @@ const firstUserOID = 16384
 
 // noColumns checks that a statement without a result was foreseen as such.
 func (c *conn) noColumns(e *execution) error {
-	if e.plan == nil || len(e.plan.Outputs) == 0 || e.plan.Statement.Copy != nil {
+	if e.plan == nil || e.plan.Transparent || len(e.plan.Outputs) == 0 || e.plan.Statement.Copy != nil {
 		return nil
 	}
 	return errDisagree
@@ -124,6 +127,14 @@ func (c *conn) noColumns(e *execution) error {
 
 // newResult joins plan and columns. Formats, when given, are those of the Bind.
 func newResult(plan *policy.Plan, cols []column, formats wire.Formats) *result {
+	if plan.Transparent && !foreseen(plan, cols) {
+		return &result{plain: true}
+	}
+	return layOut(plan, cols, formats)
+}
+
+// layOut is newResult for columns that are known to be the plan's.
+func layOut(plan *policy.Plan, cols []column, formats wire.Formats) *result {
 	r := &result{plain: true}
 	for i := range plan.Outputs {
 		o := &plan.Outputs[i]
@@ -233,17 +244,22 @@ func (c *conn) resultOf(e *execution, s *step) error {
 	}
 	cols := e.columns.Load()
 	if cols == nil {
-		if !s.plan.AnyOutputs || byName(s.plan) {
+		if (!s.plan.AnyOutputs || byName(s.plan)) && !s.plan.Transparent {
 			return errDisagree
 		}
 		s.result = &result{plain: true}
 		return nil
 	}
-	if !s.plan.AnyOutputs && !slices.EqualFunc(*cols, s.plan.Outputs, func(f column, o policy.OutputPlan) bool { return f.server == o.Server }) {
+	if !s.plan.AnyOutputs && !s.plan.Transparent && !foreseen(s.plan, *cols) {
 		return errDisagree // described under another plan
 	}
 	s.result = newResult(s.plan, *cols, nonNil(e.formats))
 	return nil
+}
+
+// foreseen reports that the server's columns are those of the plan.
+func foreseen(plan *policy.Plan, cols []column) bool {
+	return slices.EqualFunc(cols, plan.Outputs, func(f column, o policy.OutputPlan) bool { return f.server == o.Server })
 }
 
 // byName reports whether what runs is found by a name: then the columns are looked at, whatever the plan says of them.
@@ -274,7 +290,7 @@ func (c *conn) streamRow(long *wire.TooLongError) error {
 			return err
 		}
 	}
-	if !s.result.plain {
+	if !s.result.plain && !s.plan.Transparent {
 		return &wire.ProtocolError{Code: "54000", Message: "a row is too long to be masked"}
 	}
 	c.about = c.about[:0]

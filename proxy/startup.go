@@ -59,6 +59,9 @@ func (s *Server) login(nc *link) (*conn, *wire.Error) {
 	if refusal != nil {
 		return nil, refusal
 	}
+	if asked.refused != nil && !s.policy.Load().Observes() {
+		return nil, asked.refused
+	}
 	if start.Version != wire.Version30 || len(asked.unknown) > 0 {
 		if _, err := nc.Write(wire.AppendNegotiateProtocolVersion(nil, wire.Version30, asked.unknown...)); err != nil {
 			return nil, nil
@@ -118,6 +121,9 @@ func (s *Server) openSession(nc *link, reader *wire.Reader, person auth.Person, 
 	if person.Role == "" {
 		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "28000", Message: "this person has no role in the databases"})
 	}
+	if asked.refused != nil && !s.observes(person, asked) {
+		return nil, s.recordRefused(nc, asked, asked.refused)
+	}
 	if !s.reserve() {
 		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "53300", Message: "sorry, too many clients already"})
 	}
@@ -128,6 +134,10 @@ func (s *Server) openSession(nc *link, reader *wire.Reader, person auth.Person, 
 		hasher: s.opt.SubjectKey.Hasher(), pins: s.opt.SubjectKey.Hasher(), ended: make(chan struct{}),
 	}
 	c.fateSet.L = &c.fateMu
+	if asked.refused != nil {
+		c.observed.Store(true)
+		c.astray = true
+	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.id = randomID()
 	c.log = s.log.With("session", c.id)

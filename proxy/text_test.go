@@ -41,7 +41,8 @@ func TestSplitOptions(t *testing.T) {
 		t.Fatalf("read %+v, %v", p, refusal)
 	}
 	for _, bad := range []string{"-c role=owner", "-c search_path=x", "-c standard_conforming_strings=off", "-d 5", "--role=x", "-c"} {
-		if refusal := (&params{settings: map[string]string{}}).readOptions(bad); refusal == nil {
+		p := &params{settings: map[string]string{}}
+		if refusal := p.readOptions(bad); refusal == nil && p.refused == nil {
 			t.Errorf("options %q were accepted", bad)
 		}
 	}

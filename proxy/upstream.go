@@ -26,7 +26,9 @@ func (c *conn) dial(asked *params) ([]wire.Param, error) {
 	for name, value := range asked.settings {
 		cfg.RuntimeParams[name] = value
 	}
-	cfg.RuntimeParams["client_encoding"] = "UTF8"
+	if asked.settings["client_encoding"] == "" {
+		cfg.RuntimeParams["client_encoding"] = "UTF8"
+	}
 	ctx, cancel := context.WithTimeout(c.ctx, c.srv.limits.ConnectTimeout)
 	defer cancel()
 	pc, err := pgconn.ConnectConfig(ctx, &cfg.Config)

@@ -38,6 +38,9 @@ type Statement struct {
 	Chain    bool  // COMMIT or ROLLBACK AND CHAIN: a new block begins at once
 	Analyze  bool  // EXPLAIN ANALYZE: the inner statement is carried out
 
+	// Outlined says that the grammar alone is known: the lists above are empty because nobody looked.
+	Outlined bool
+
 	// Reason says what an Other statement is, or why it is Other.
 	Reason string
 	// Params is the highest $n in the text.

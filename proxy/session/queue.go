@@ -18,9 +18,10 @@ const (
 	Execute
 	Close
 	Sync
+	FunctionCall
 )
 
-var expectNames = [...]string{"nothing", "Query", "Parse", "Bind", "Describe", "Describe", "Execute", "Close", "Sync"}
+var expectNames = [...]string{"nothing", "Query", "Parse", "Bind", "Describe", "Describe", "Execute", "Close", "Sync", "FunctionCall"}
 
 func (e Expect) String() string { return expectNames[e] }
 
@@ -186,7 +187,7 @@ func (q *Queue[E]) Answer(t, status byte) (Answer[E], error) {
 	}
 	a := Answer[E]{Owed: *head, Known: true, Done: done}
 	switch {
-	case t == 'E' && head.Expect != Query && head.Expect != Sync:
+	case t == 'E' && head.Expect != Query && head.Expect != Sync && head.Expect != FunctionCall:
 		a.Done = true
 		q.popLocked()
 		q.unsure = q.unsure || a.Owed.Block
@@ -235,8 +236,10 @@ func owes(e Expect, t byte) (done, ok bool) {
 		return e == Execute, e == Execute || (e == Query && t != 's')
 	case 'D', 'd', 'c', 'G', 'H':
 		return false, e == Execute || e == Query
+	case 'V':
+		return false, e == FunctionCall
 	case 'Z':
-		return true, e == Query || e == Sync
+		return true, e == Query || e == Sync || e == FunctionCall
 	}
 	return false, false
 }

@@ -30,24 +30,51 @@ type step struct {
 // Whatever a client sends, the same bytes come back through the proxy as from the server itself.
 func TestRepliesAreIdenticalToTheServersOwn(t *testing.T) {
 	furnish(t)
-	files, err := filepath.Glob("testdata/transcripts/*.txt")
+	if count := compareAll(t, "testdata/transcripts/*.txt", func(*script) {}); count < 150 {
+		t.Errorf("there are %d scripts only", count)
+	}
+}
+
+// Under a transparent rule nothing is refused, and what cannot be analysed comes back as from the server itself too.
+func TestRepliesUnderATransparentRule(t *testing.T) {
+	furnish(t)
+	withPolicy(t, "    on:  [public.pgbench_*]\n", "    on:  [\"*\"]\n    transparent: true\n")
+	allow := func(sql string) {
+		if _, err := superuser(t).Exec(t.Context(), sql); err != nil {
+			t.Error(err)
+		}
+	}
+	allow("grant temp on database civil to it_centre_load_test")
+	defer allow("revoke temp on database civil from it_centre_load_test")
+	if count := compareAll(t, "testdata/transcripts/observed/*.txt", func(*script) {}); count < 20 {
+		t.Errorf("there are %d scripts only", count)
+	}
+	compareAll(t, "testdata/transcripts/*.txt", func(s *script) {
+		if s.person == "bench" {
+			s.own = 0
+		}
+	})
+}
+
+// compareAll plays all scripts of some files and counts them.
+func compareAll(t *testing.T, pattern string, prepare func(*script)) (count int) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
 	if err != nil {
 		t.Fatal(err)
 	}
-	count := 0
 	for _, file := range files {
 		scripts, err := readScripts(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, s := range scripts {
+			prepare(s)
 			count++
 			t.Run(strings.TrimSuffix(filepath.Base(file), ".txt")+"/"+s.name, s.compare)
 		}
 	}
-	if count < 60 {
-		t.Errorf("there are %d scripts only", count)
-	}
+	return count
 }
 
 func (s *script) compare(t *testing.T) {
