@@ -34,6 +34,7 @@ type Request struct {
 type Decision struct {
 	Allow  bool
 	Rule   string // ids of the rules that allowed it, joined by ","; for a refusal the rule that came nearest, or "default-deny"
+	Grant  string // ids of the grants it was allowed under, joined by ","
 	Reason string // refusals: what is missing, in words fit for the client: names, never values
 	Plans  []Plan // one per statement, in order; nil when refused
 	// Transparent says that one rule allowed everything, whatever it touches: nothing is masked, refused or kept back.

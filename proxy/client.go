@@ -335,6 +335,9 @@ func (c *conn) record(s *step, v *verdict, now time.Time, p *portal) error {
 		return err
 	}
 	c.srv.metrics.decided(record.DecisionAllowed)
+	if v.decision.Grant != "" {
+		c.srv.metrics.under(v.decision.Grant)
+	}
 	return nil
 }
 

@@ -62,7 +62,7 @@ func (c *conn) describeStatement(r *record.Record, plan *policy.Plan, v *verdict
 	}
 	r.Rewritten = plan.Text
 	r.Tables, r.Columns, r.Masked = f.tables, f.columns, f.masked
-	r.Decision, r.Rule = record.DecisionAllowed, v.decision.Rule
+	r.Decision, r.Rule, r.Grant = record.DecisionAllowed, v.decision.Rule, v.decision.Grant
 	r.Policy, r.Purpose = v.epoch.policy.Digest(), v.purpose
 	if len(plan.Pinned) > 0 {
 		r.Subjects = c.pinned(plan, p)

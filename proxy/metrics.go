@@ -2,9 +2,13 @@ package proxy
 
 import (
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"shiguan/auditlog/record"
+	"shiguan/policy"
 )
 
 type metrics struct {
@@ -16,6 +20,9 @@ type metrics struct {
 	handshakes *prometheus.CounterVec
 	unrecorded prometheus.Counter
 	turnedAway prometheus.Counter
+	granted    *prometheus.CounterVec
+	// refusedFiles counts policies and grants that were not taken.
+	refusedFiles *prometheus.CounterVec
 
 	allowed prometheus.Counter // statements{decision="allowed"}, looked up once
 }
@@ -40,6 +47,7 @@ func newMetrics(s *Server, r prometheus.Registerer, version string) *metrics {
 		turnedAway: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "shiguan_connections_turned_away_total", Help: "Connections closed before they logged in, because others wanted their place."}),
 	}
+	m.policyMetrics(s, r)
 	m.allowed = m.statements.WithLabelValues("allowed")
 	m.statements.WithLabelValues("refused")
 	m.statements.WithLabelValues("failed")
@@ -65,3 +73,32 @@ func (m *metrics) decided(word string) {
 func (m *metrics) ran(d time.Duration) { m.duration.Observe(d.Seconds()) }
 func (m *metrics) login(result string) { m.logins.WithLabelValues(result).Inc() }
 func (m *metrics) fatal(code string)   { m.fatals.WithLabelValues(code).Inc() }
+
+// policyMetrics say whether policy is signed, and what is done under grants.
+func (m *metrics) policyMetrics(s *Server, r prometheus.Registerer) {
+	m.granted = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "shiguan_grant_statements_total", Help: "Statements allowed by a grant, by kind: grant or break-glass."}, []string{"kind"})
+	m.refusedFiles = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "shiguan_policy_refusals_total", Help: "Policies and grants that were not taken, by kind: policy refused or grant refused."}, []string{"kind"})
+	for _, kind := range []string{policy.KindGrant, policy.KindBreakGlass} {
+		m.granted.WithLabelValues(kind)
+	}
+	for _, kind := range []record.Kind{record.KindPolicyRefused, record.KindGrantRefused} {
+		m.refusedFiles.WithLabelValues(kind.String())
+	}
+	unsigned := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "shiguan_policy_unsigned", Help: "1 when the configuration names nobody whose signature a policy needs."})
+	if s.opt.Unsigned {
+		unsigned.Set(1)
+	}
+	if r != nil {
+		r.MustRegister(m.granted, m.refusedFiles, unsigned)
+	}
+}
+
+// under counts a statement that grants allow; their ids begin with their kind.
+func (m *metrics) under(grants string) {
+	for id := range strings.SplitSeq(grants, ",") {
+		m.granted.WithLabelValues(policy.KindOfGrant(id)).Inc()
+	}
+}

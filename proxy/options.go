@@ -21,14 +21,17 @@ type Options struct {
 	People     *auth.People
 	PeopleFile string // digest of the file that People was read from, for the record
 	Policy     *policy.Policy
-	Quota      *quota.Book // of daily limits; closed by the caller after Serve has returned
-	Databases  []Database
-	TLS        ClientTLS
-	Limits     Limits
-	Witness    WitnessLag
-	Logger     *slog.Logger
-	Registerer prometheus.Registerer
-	Version    string
+	// PolicyFacts go on record before Policy is in force; Unsigned says that nobody signed it.
+	PolicyFacts []record.Record
+	Unsigned    bool
+	Quota       *quota.Book // of daily limits; closed by the caller after Serve has returned
+	Databases   []Database
+	TLS         ClientTLS
+	Limits      Limits
+	Witness     WitnessLag
+	Logger      *slog.Logger
+	Registerer  prometheus.Registerer
+	Version     string
 }
 
 // Database is one database that clients may name, and how the proxy itself reaches it.

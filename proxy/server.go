@@ -81,7 +81,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, s.SetPolicy(o.Policy)
+	return s, s.Enforce(o.Policy, o.PolicyFacts...)
 }
 
 // note puts a fact that belongs to no session on record and waits until it is durable.
@@ -99,12 +99,27 @@ func (s *Server) note(kind record.Kind, fill func(*record.Record)) error {
 	return receipt.Wait()
 }
 
-// SetPolicy puts another policy in force, after it is on record.
-func (s *Server) SetPolicy(p *policy.Policy) error {
-	if err := s.note(record.KindPolicyLoaded, func(r *record.Record) { r.Policy = p.Digest() }); err != nil {
+// Enforce puts facts about a policy on record, and then the policy in force. Sessions under way are decided anew from
+// their next message on.
+func (s *Server) Enforce(p *policy.Policy, facts ...record.Record) error {
+	if err := s.Record(facts...); err != nil {
 		return err
 	}
 	s.policy.Store(p)
+	return nil
+}
+
+// Record puts facts that belong to no session on record and waits until they are durable. Their time is now.
+func (s *Server) Record(facts ...record.Record) error {
+	for i := range facts {
+		switch facts[i].Kind {
+		case record.KindPolicyRefused, record.KindGrantRefused:
+			s.metrics.refusedFiles.WithLabelValues(facts[i].Kind.String()).Inc()
+		}
+		if err := s.note(facts[i].Kind, func(r *record.Record) { at := r.Time; *r = facts[i]; r.Time = at }); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

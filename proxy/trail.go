@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ type trail struct {
 	earlier []record.Outcome
 	since   time.Time // when the oldest of earlier came
 	totals  record.Totals
+	grants  []string // used in this session
 	closed  bool
 }
 
@@ -59,6 +61,11 @@ func (t *trail) statement(s *step, now time.Time, fill func(*record.Record)) err
 	r := t.beginLocked(record.KindStatement, now)
 	r.Seq = t.seq + 1
 	fill(r)
+	if r.Grant != "" {
+		if err := t.usedLocked(*r); err != nil {
+			return err
+		}
+	}
 	receipt, err := t.appendLocked()
 	if err != nil {
 		return err
@@ -72,6 +79,23 @@ func (t *trail) statement(s *step, now time.Time, fill func(*record.Record)) err
 		t.totals.Failed++
 	}
 	s.seq, s.receipt, s.started = t.seq, receipt, now
+	return nil
+}
+
+// usedLocked puts it on record, before its statement, that a grant is used in this session for the first time.
+func (t *trail) usedLocked(statement record.Record) error {
+	for id := range strings.SplitSeq(statement.Grant, ",") {
+		if slices.Contains(t.grants, id) {
+			continue
+		}
+		r := t.beginLocked(record.KindGrantUsed, statement.Time)
+		r.Grant, r.Rule, r.Policy, r.Purpose = id, statement.Rule, statement.Policy, statement.Purpose
+		if _, err := t.appendLocked(); err != nil {
+			return err
+		}
+		t.grants = append(t.grants, id)
+	}
+	t.rec = statement
 	return nil
 }
 

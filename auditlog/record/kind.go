@@ -22,6 +22,11 @@ const (
 	KindStarted                       // the software started
 	KindStopped                       // the software stopped in good order
 	KindCancel                        // a client asked to cancel a running statement
+	KindPolicyRefused                 // a policy that was to be loaded and was not
+	KindGrantIssued                   // a grant that may be used from here on
+	KindGrantUsed                     // the first use of a grant in a session
+	KindGrantEnded                    // a grant that was in force has run out or was withdrawn
+	KindGrantRefused                  // a file among the grants that is no grant that may be used
 
 	kindEnd // one beyond the last known kind
 )
@@ -41,6 +46,11 @@ var kindNames = [kindEnd]string{
 	KindStarted:       "started",
 	KindStopped:       "stopped",
 	KindCancel:        "cancel",
+	KindPolicyRefused: "policy refused",
+	KindGrantIssued:   "grant issued",
+	KindGrantUsed:     "grant used",
+	KindGrantEnded:    "grant ended",
+	KindGrantRefused:  "grant refused",
 }
 
 // Known reports whether k is a kind of version 1.

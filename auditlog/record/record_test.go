@@ -95,7 +95,7 @@ func drawRecord(t *rapid.T) *record.Record {
 		return p
 	})
 	return &record.Record{
-		Kind: record.Kind(rapid.IntRange(int(record.KindStatement), int(record.KindCancel)).Draw(t, "kind")),
+		Kind: record.Kind(rapid.IntRange(int(record.KindStatement), int(record.KindGrantRefused)).Draw(t, "kind")),
 		Time: time.Unix(0, rapid.Int64Range(0, 1<<62).Draw(t, "ns")).In(time.FixedZone("", 8*3600)),
 		Seq:  rapid.Uint64().Draw(t, "seq"), Session: str.Draw(t, "session"), Person: str.Draw(t, "person"),
 		Department: str.Draw(t, "department"), Position: str.Draw(t, "position"), Role: str.Draw(t, "role"), Database: str.Draw(t, "database"),

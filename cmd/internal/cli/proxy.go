@@ -199,6 +199,7 @@ func proxyOptions(cfg *configs.Proxy) (*proxy.Options, error) {
 	if o.Policy, err = loadPolicy(cfg.Policy.String()); err != nil {
 		return nil, err
 	}
+	o.PolicyFacts = []record.Record{{Kind: record.KindPolicyLoaded, Policy: o.Policy.Digest()}}
 	if o.People, o.PeopleFile, err = loadPeople(cfg.People.String()); err != nil {
 		return nil, err
 	}
@@ -292,7 +293,7 @@ func reload(cfg *configs.Proxy, server *proxy.Server) error {
 	if err := server.RefreshTLS(); err != nil {
 		return err
 	}
-	if err := server.SetPolicy(p); err != nil {
+	if err := server.Enforce(p, record.Record{Kind: record.KindPolicyLoaded, Policy: p.Digest()}); err != nil {
 		return err
 	}
 	return server.SetPeople(people, digest)
