@@ -52,28 +52,39 @@ func (s *Snapshot) Schema(name string) uint32 {
 
 // Table adds a table; each column is "name type", the type by its name in pg_catalog or as SQL spells it.
 func (s *Snapshot) Table(schema, name string, columns ...string) error {
-	return s.relation(schema, name, "r", "", columns)
+	return s.spelled(schema, name, "r", "", columns)
 }
 
 // View adds a view by its query, in which every table is named with its schema, and its columns as Table has them.
 func (s *Snapshot) View(schema, name, query string, columns ...string) error {
-	return s.relation(schema, name, "v", query, columns)
+	return s.spelled(schema, name, "v", query, columns)
 }
 
-func (s *Snapshot) relation(schema, name, kind, definition string, columns []string) error {
-	ns := s.Schema(schema)
-	oid := s.nextOID()
-	r := Relation{OID: oid, Namespace: ns, Name: name, Kind: kind, RowType: oid + 1, Definition: definition}
-	for i, c := range columns {
+// newColumn is a column to be made, its type by a name in pg_catalog or as SQL spells it.
+type newColumn struct{ name, typ string }
+
+func (s *Snapshot) spelled(schema, name, kind, definition string, columns []string) error {
+	var list []newColumn
+	for _, c := range columns {
 		col, typ, ok := strings.Cut(strings.TrimSpace(c), " ")
 		if !ok {
 			return fmt.Errorf("column %q of %s.%s: want name and type", c, schema, name)
 		}
-		t, err := s.typeOID(typ)
+		list = append(list, newColumn{col, typ})
+	}
+	return s.relation(schema, name, kind, definition, list)
+}
+
+func (s *Snapshot) relation(schema, name, kind, definition string, columns []newColumn) error {
+	ns := s.Schema(schema)
+	oid := s.nextOID()
+	r := Relation{OID: oid, Namespace: ns, Name: name, Kind: kind, RowType: oid + 1, Definition: definition}
+	for i, c := range columns {
+		t, err := s.typeOID(c.typ)
 		if err != nil {
-			return fmt.Errorf("column %q of %s.%s: %w", col, schema, name, err)
+			return fmt.Errorf("column %q of %s.%s: %w", c.name, schema, name, err)
 		}
-		r.Attributes = append(r.Attributes, Attribute{Num: int16(i + 1), Name: col, Type: t})
+		r.Attributes = append(r.Attributes, Attribute{Num: int16(i + 1), Name: c.name, Type: t})
 	}
 	s.Relations = append(s.Relations, r)
 	s.Types = append(s.Types, Type{OID: oid + 1, Namespace: ns, Name: name, Kind: "c", Category: "C", Relation: oid})

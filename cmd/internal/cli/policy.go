@@ -33,12 +33,13 @@ func catalogueOf(ctx context.Context, dsn string) (*sql.Catalogue, error) {
 func policyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
-		Short: "Check policies and explain their decisions",
-		Long: `For security administrators: neither command changes anything. The language of policies is described in
+		Short: "Check, try and compare policies, and explain their decisions",
+		Long: `For security administrators: none of these commands changes anything. The language of policies is described in
 policy/FORMAT.md.`,
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(policyCheckCommand(catalogueOf), policyExplainCommand(catalogueOf))
+	cmd.AddCommand(policyCheckCommand(catalogueOf), policyExplainCommand(catalogueOf), policyTestCommand(catalogueOf),
+		policySnapshotCommand(catalogueOf))
 	return cmd
 }
 
@@ -47,7 +48,7 @@ func policyCheckCommand(load loadCatalogue) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Read policies as the proxy would and say what is wrong with them",
-		Long: `Each problem is printed with its file and line and what to write instead. With --config or --dsn the names in a policy are
+		Long: `Each problem is printed with its file and line and what to write instead. With --config, --dsn or --snapshot the names in a policy are
 also compared with a database: columns called sensitive that do not exist, rules on tables that are not there.
 
 Exit code 1: a policy is not valid, or would close a table to everybody.`,
@@ -56,7 +57,7 @@ Exit code 1: a policy is not valid, or would close a table to everybody.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			var cat *sql.Catalogue
-			if source.config != "" || source.dsn != "" {
+			if source.given() {
 				if err := source.read(); err != nil {
 					return err
 				}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"shiguan/cmd/internal/policydesk"
 	"shiguan/configs"
 	"shiguan/policy"
 	"shiguan/policy/sql"
@@ -17,7 +18,7 @@ import (
 // policySource says where the policy commands find policy, people and catalogue: a proxy's configuration names all three,
 // and a flag for each stands in its place.
 type policySource struct {
-	config, policy, people, dsn, database string
+	config, policy, people, dsn, database, snapshot string
 
 	proxy *configs.Proxy // nil without --config
 }
@@ -26,6 +27,7 @@ func (s *policySource) addDatabase(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.config, "config", "", "the proxy's configuration, for the database")
 	f.StringVar(&s.dsn, "dsn", "", "connection string of the database, instead of the one in --config")
+	f.StringVar(&s.snapshot, "snapshot", "", "a catalogue that policy snapshot recorded, instead of a database")
 	f.StringVar(&s.database, "database", "", "which database of --config, when it has several")
 }
 
@@ -90,7 +92,7 @@ func (s *policySource) name() string {
 
 func (s *policySource) chosen() (*configs.Database, error) {
 	if s.proxy == nil {
-		return nil, errors.New("no database: say --config PROXY_CONFIG or --dsn")
+		return nil, errors.New("no database: say --config PROXY_CONFIG or --dsn, or --snapshot FILE")
 	}
 	all := s.proxy.Databases
 	if s.database == "" && len(all) == 1 {
@@ -106,7 +108,13 @@ func (s *policySource) chosen() (*configs.Database, error) {
 	return nil, fmt.Errorf("say --database with one of %s", strings.Join(names, ", "))
 }
 
+// given says that a catalogue was asked for.
+func (s *policySource) given() bool { return s.snapshot != "" || s.dsn != "" || s.config != "" }
+
 func (s *policySource) catalogue(ctx context.Context, load loadCatalogue) (*sql.Catalogue, error) {
+	if s.snapshot != "" {
+		return policydesk.ReadSnapshot(s.snapshot)
+	}
 	if s.dsn != "" {
 		return load(ctx, s.dsn)
 	}
