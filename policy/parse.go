@@ -106,7 +106,8 @@ func (c *compiler) classSpecs(specs map[word]classSpec) {
 			continue
 		}
 		m, err := mask.New(mask.Spec{Kind: mask.Kind(spec.Mask.Value), First: int(min(spec.First.value, 1<<20)),
-			Last: int(min(spec.Last.value, 1<<20)), Fill: int(min(spec.Fill.value, 1<<20)), Value: spec.Value.text})
+			Last: int(min(spec.Last.value, 1<<20)), Fill: int(min(spec.Fill.value, 1<<20)),
+			Least: int(min(spec.Least.value, 1<<20)), Value: spec.Value.text})
 		switch {
 		case err != nil:
 			c.problem(name.line, "class %s: %v", name.text, err)

@@ -25,6 +25,7 @@ type classSpec struct {
 	First number    `yaml:"first"`
 	Last  number    `yaml:"last"`
 	Fill  number    `yaml:"fill"`
+	Least number    `yaml:"least"`
 	Value word      `yaml:"value"`
 }
 

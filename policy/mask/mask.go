@@ -29,6 +29,7 @@ type Spec struct {
 	Last  int    // keep: characters shown at the end
 	Fill  int    // keep: number of stars that stand for the rest, however long it is; 0 = DefaultFill
 	Value string // constant: the value
+	Least int    // keep: values of so many characters and fewer are hidden whole; 0 = First + Last
 }
 
 // Mask hides values of one class. It is immutable and safe for concurrent use.
@@ -72,7 +73,7 @@ func (s Spec) check() error {
 			return errors.New("mask null takes nothing else: remove first, last, fill and value")
 		}
 	case Constant:
-		if s.First != 0 || s.Last != 0 || s.Fill != 0 {
+		if s.First != 0 || s.Last != 0 || s.Fill != 0 || s.Least != 0 {
 			return errors.New("mask constant takes only value: remove first, last and fill")
 		}
 		if !utf8.ValidString(s.Value) {
@@ -94,6 +95,8 @@ func (s Spec) checkKeep() error {
 		return fmt.Errorf("first and last must lie between 0 and %d", MaxKept)
 	case s.First == 0 && s.Last == 0:
 		return errors.New("mask keep shows nothing: write first or last, or use mask: constant")
+	case s.Least < 0 || s.Least > 2*MaxKept:
+		return fmt.Errorf("least must lie between 0 and %d", 2*MaxKept)
 	case s.Fill < 0 || s.Fill > MaxFill:
 		return fmt.Errorf("fill must lie between 1 and %d", MaxFill)
 	}
@@ -171,7 +174,7 @@ func (m *Mask) appendKept(dst, value []byte) []byte {
 		_, n := utf8.DecodeLastRune(value[:tail])
 		tail -= n
 	}
-	if head >= tail {
+	if head >= tail || m.spec.Least > 0 && utf8.RuneCount(value) <= m.spec.Least {
 		return append(dst, m.fill...)
 	}
 	dst = append(dst, value[:head]...)
