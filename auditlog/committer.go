@@ -3,6 +3,7 @@ package auditlog
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,8 @@ const (
 	// lingerTime is how long a record waits for somebody who wants it durable,
 	// before a goroutine of the log sees to it.
 	lingerTime = 2 * time.Millisecond
+	// maxYields bounds how often a leader lets others append first.
+	maxYields = 10
 )
 
 // committer makes records durable. Appenders put frames into the pending batch.
@@ -33,21 +36,23 @@ type committer struct {
 	fail     func(error) error // breaks the log and returns the *BrokenError
 	preparer preparer
 	linger   time.Duration // lingerTime, but in tests
+	yield    func()        // runtime.Gosched, but in tests
 
 	durable atomic.Uint64 // records known to be on stable storage
 	times   syncTimes
 
-	mu      sync.Mutex
-	room    sync.Cond // for room, and for the end of a lead
-	pending *batch
-	leading bool      // somebody leads, or has been told to
-	queued  int64     // bytes in pending and in the batch being written
-	writing time.Time // oldest record of the batch being written
-	spare   []byte    // a buffer for the next batch
-	waiters int       // appenders in room
-	tending bool      // the timer of tend runs; always so while records are pending
-	closed  bool
-	broken  error
+	mu       sync.Mutex
+	room     sync.Cond // for room, and for the end of a lead
+	pending  *batch
+	leading  bool      // somebody leads, or has been told to
+	expected uint64    // how many waited of late, and will append again soon
+	queued   int64     // bytes in pending and in the batch being written
+	writing  time.Time // oldest record of the batch being written
+	spare    []byte    // a buffer for the next batch
+	waiters  int       // appenders in room
+	tending  bool      // the timer of tend runs; always so while records are pending
+	closed   bool
+	broken   error
 
 	timer  *time.Timer
 	urgent chan struct{} // capacity 1: tend must lead now
@@ -61,7 +66,7 @@ type committer struct {
 }
 
 func newCommitter(fs fileSystem, next uint64) *committer {
-	c := &committer{fs: fs, linger: lingerTime, timer: time.NewTimer(lingerTime),
+	c := &committer{fs: fs, linger: lingerTime, yield: runtime.Gosched, timer: time.NewTimer(lingerTime),
 		urgent: make(chan struct{}, 1), ended: make(chan struct{}), tended: make(chan struct{})}
 	c.timer.Stop()
 	c.room.L = &c.mu
@@ -113,20 +118,18 @@ func (c *committer) makeRoomLocked() {
 // wait returns the fate of a batch, which it brings about if nobody else does.
 func (c *committer) wait(b *batch) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if b.fate.Load() == undecided && c.leading {
 		b.waiters++
 		c.mu.Unlock()
-		_, mine := <-b.turn
-		c.mu.Lock()
-		// Who was told to lead does so, unless the log broke in between.
-		if mine && c.broken != nil {
-			c.leading = false
-			c.room.Broadcast()
-		} else if mine {
-			c.leadLocked()
+		if _, mine := <-b.turn; !mine {
+			return b.err
 		}
-	} else if b.fate.Load() == undecided {
+		c.mu.Lock()
+		c.leading = false // until leadLocked, or for good if the log broke meanwhile
+		c.room.Broadcast()
+	}
+	defer c.mu.Unlock()
+	if b.fate.Load() == undecided {
 		c.leadLocked()
 	}
 	return b.err
@@ -135,8 +138,13 @@ func (c *committer) wait(b *batch) error {
 // leadLocked commits the pending batch and gives the lead away. The lock is free
 // meanwhile.
 func (c *committer) leadLocked() {
-	b := c.pending
 	c.leading = true
+	if c.gatherLocked(); c.broken != nil { // the batch has its fate
+		c.leading = false
+		c.room.Broadcast()
+		return
+	}
+	b := c.pending
 	c.pending = newBatch(c, b.first+b.count)
 	c.writing = b.oldest
 	c.mu.Unlock()
@@ -152,6 +160,26 @@ func (c *committer) leadLocked() {
 		c.mu.Lock()
 	}()
 	err = c.write(b)
+}
+
+// gatherLocked lets others append before the batch is taken. Sessions that were
+// told of the last batch are running now and about to append the next record:
+// one sync for all of them costs each the least. It ends when as many have come
+// as waited of late, or half the time of a sync is gone. Where one session, or an
+// event loop for many, waits alone, it does nothing.
+func (c *committer) gatherLocked() {
+	if c.pending.count >= c.expected {
+		return
+	}
+	start, enough := time.Now(), c.times.typical()/2
+	for range maxYields {
+		c.mu.Unlock()
+		c.yield()
+		c.mu.Lock()
+		if c.pending.count >= c.expected || time.Since(start) > enough {
+			return
+		}
+	}
 }
 
 var errLeaderLost = errors.New("a fault in the program ended the write")
@@ -237,6 +265,7 @@ func (c *committer) settle(b *batch, err error) {
 	b.buf, b.parts = nil, nil
 	tell := b.decide(err)
 	next := c.pending
+	c.expected = uint64(1 + b.waiters + next.waiters)
 	switch {
 	case c.broken == nil && next.waiters > 0:
 		next.turn <- struct{}{} // there is room: this happens once a batch

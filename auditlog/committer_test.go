@@ -220,3 +220,58 @@ func TestSyncTimeIsTheUsualOne(t *testing.T) {
 		}
 	}
 }
+
+// The log may break while a leader waits for others to append.
+func TestBreaksWhileGathering(t *testing.T) {
+	l, m := openUntended(t)
+	m.syncHook(func() error {
+		t.Error("a batch was written after the log had broken")
+		return nil
+	})
+	l.committer.mu.Lock()
+	l.committer.expected = 2 // so that it yields
+	cause := errors.New("something else")
+	l.committer.yield = func() { l.fail(cause) }
+	l.committer.mu.Unlock()
+	if err := mustAppend(t, l, 1, "a").Wait(); !errors.Is(err, cause) {
+		t.Errorf("Wait: %v", err)
+	}
+	wantBroken(t, l, cause)
+}
+
+// A leader yields to those who waited of late, and not for ever.
+func TestLeaderGathers(t *testing.T) {
+	l, _ := openUntended(t)
+	yields := 0
+	var joined []Receipt
+	l.committer.mu.Lock()
+	l.committer.expected = 4
+	l.committer.yield = func() {
+		if yields++; yields <= 3 {
+			joined = append(joined, mustAppend(t, l, 2, "joins"))
+		}
+	}
+	for range 9 {
+		l.committer.times.add(time.Hour) // yielding is short beside a sync
+	}
+	l.committer.mu.Unlock()
+	if err := mustAppend(t, l, 1, "leads").Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range joined {
+		mustBeDurable(t, r, true)
+	}
+	if yields != 3 {
+		t.Errorf("%d yields until four records have come, want 3", yields)
+	}
+	l.committer.mu.Lock()
+	l.committer.expected = 4
+	l.committer.mu.Unlock()
+	if err := mustAppend(t, l, 1, "alone").Wait(); err != nil || yields != 3+maxYields {
+		t.Errorf("%d yields for somebody who does not come, want %d; %v", yields-3, maxYields, err)
+	}
+	if err := mustAppend(t, l, 1, "alone").Wait(); err != nil || yields != 3+maxYields {
+		t.Errorf("%d yields where nobody else has waited; %v", yields-3-maxYields, err)
+	}
+	mustClose(t, l)
+}

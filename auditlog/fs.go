@@ -41,6 +41,9 @@ type file interface {
 	io.Closer
 	size() (int64, error)
 	sync() error
+	// beginSync begins to write the data out, so that a sync later takes less
+	// time. It promises nothing.
+	beginSync()
 }
 
 // osFS is the real file system below a directory.
@@ -130,6 +133,12 @@ func (f osFile) size() (int64, error) {
 
 func (f osFile) sync() error { return datasync(f.File) }
 
+func (f osFile) beginSync() { beginDatasync(f.File) }
+
+// tempSuffix ends the names of files that are not yet what they will be. Open
+// removes those of a life that has ended.
+const tempSuffix = ".tmp"
+
 // readFile reads a whole small file.
 func readFile(s fileSystem, name string) ([]byte, error) {
 	f, err := s.open(name, false)
@@ -165,7 +174,7 @@ func writeFile(s fileSystem, name string, data []byte) error {
 // a crash at any moment leaves the old content or the new, whole; when it
 // returns nil the new content is durable.
 func replaceFile(s fileSystem, name string, data []byte) error {
-	temp := name + ".tmp"
+	temp := name + tempSuffix
 	// A crash here leaves the old file, perhaps with part of a temp file beside it.
 	if err := writeFile(s, temp, data); err != nil {
 		return err

@@ -177,7 +177,7 @@ func (d *dirSource) tail(first, next uint64) (tail, error) {
 		return tail{}, err
 	}
 	defer f.Close()
-	sc, err := d.reader.seek(f, first, next)
+	sc, err := d.reader.seek(f, first, next, nil)
 	if err != nil {
 		return tail{}, err
 	}

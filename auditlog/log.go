@@ -231,6 +231,7 @@ func (l *Log) close(ctx context.Context) error {
 			l.options.Logger.Warn("audit log: the last head is not witnessed yet; it will be with the next one", "error", err)
 		}
 	}
+	l.tiles.close()
 	l.metrics.unregister()
 	return errors.Join(l.Err(), l.lock.Close())
 }

@@ -338,6 +338,8 @@ func (f *memFile) sync() error {
 	return err
 }
 
+func (f *memFile) beginSync() {}
+
 func (f *memFile) Close() error { return nil }
 
 // fates of what was pending when the machine crashed.

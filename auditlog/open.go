@@ -154,6 +154,7 @@ func (l *Log) rememberAges(ctx context.Context, indexes ...uint64) error {
 
 // abandon lets go of everything after a failed recovery.
 func (l *Log) abandon() error {
+	l.tiles.close()
 	var segment io.Closer = nopCloser{}
 	if l.committer != nil {
 		segment = l.committer.segment

@@ -10,8 +10,13 @@ import (
 	"sync"
 )
 
-// markEvery is how many records lie between two remembered offsets.
-const markEvery = 256
+const (
+	// markEvery is how many records lie between two remembered offsets.
+	markEvery = 256
+	// maxMarked is of how many segments offsets are remembered: some 10 KiB each
+	// with records of 300 bytes.
+	maxMarked = 1024
+)
 
 // reader reads records from the segments of a directory, from any index on. It
 // remembers where in each segment every 256th record begins once it has passed
@@ -42,6 +47,12 @@ const noLimit = math.MaxUint64
 // part ends or fn returns ErrStop. What is wrong in the store comes as a
 // *CorruptError with the index where it is.
 func (r *reader) records(ctx context.Context, from, limit uint64, fn func(Stored) error) (next uint64, err error) {
+	return r.pass(ctx, from, limit, nil, fn)
+}
+
+// pass is records for who keeps none of them: what fn gets is valid until it
+// returns, and is read into the buffer, which grows as needed. nil is records.
+func (r *reader) pass(ctx context.Context, from, limit uint64, into *[]byte, fn func(Stored) error) (next uint64, err error) {
 	next = from
 	missing := false
 	for next < limit {
@@ -50,7 +61,7 @@ func (r *reader) records(ctx context.Context, from, limit uint64, fn func(Stored
 			return next, err
 		}
 		before := next
-		next, err = r.segment(ctx, first, next, limit, fn)
+		next, err = r.segment(ctx, first, next, limit, into, fn)
 		if errors.Is(err, ErrStop) {
 			return next, nil
 		}
@@ -96,13 +107,13 @@ func (r *reader) segmentOf(index uint64) (first, later uint64, ok bool, err erro
 }
 
 // segment reads on in one segment.
-func (r *reader) segment(ctx context.Context, first, from, limit uint64, fn func(Stored) error) (uint64, error) {
+func (r *reader) segment(ctx context.Context, first, from, limit uint64, into *[]byte, fn func(Stored) error) (uint64, error) {
 	f, err := r.fs.open(segmentName(first), false)
 	if err != nil {
 		return from, err
 	}
 	defer f.Close()
-	s, err := r.seek(f, first, from)
+	s, err := r.seek(f, first, from, into)
 	retried := false
 	for err == nil && s.index < limit {
 		if err = ctx.Err(); err != nil {
@@ -139,11 +150,12 @@ func (r *reader) segment(ctx context.Context, first, from, limit uint64, fn func
 }
 
 // seek returns a scanner that stands before the record index.
-func (r *reader) seek(f file, first, index uint64) (*scanner, error) {
+func (r *reader) seek(f file, first, index uint64, into *[]byte) (*scanner, error) {
 	s, err := newScanner(f, first)
 	if err != nil {
 		return nil, err
 	}
+	s.into = into
 	r.mu.Lock()
 	if marks := r.marks[first]; len(marks) > 0 {
 		i := min(int((index-first)/markEvery), len(marks)-1)
@@ -169,6 +181,12 @@ func (r *reader) note(first uint64, s *scanner) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if _, known := r.marks[first]; !known && len(r.marks) == maxMarked {
+		for other := range r.marks {
+			delete(r.marks, other) // any: the one that is needed next is marked again
+			break
+		}
+	}
 	if uint64(len(r.marks[first])) == (s.index-first)/markEvery {
 		r.marks[first] = append(r.marks[first], mark{s.offset, s.batch})
 	}

@@ -68,7 +68,7 @@ func checkLastSegment(ctx context.Context, r *reader, ts *tileStore, size uint64
 		return err
 	}
 	var tile []byte
-	_, err = r.records(ctx, segmentBefore(firsts, size), size, func(st Stored) error {
+	_, err = r.pass(ctx, segmentBefore(firsts, size), size, new([]byte), func(st Stored) error {
 		at := st.Index % tiles.TileWidth
 		if tile == nil || at == 0 {
 			var err error
@@ -101,7 +101,7 @@ func rebuildTo(ctx context.Context, r *reader, b *tiles.Builder, file string, to
 	if to.Size == 0 {
 		return nil
 	}
-	next, err := r.records(ctx, b.Size(), to.Size, func(st Stored) error { return b.Append(st.LeafBytes) })
+	next, err := r.pass(ctx, b.Size(), to.Size, new([]byte), func(st Stored) error { return b.Append(st.LeafBytes) })
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,7 @@ import (
 	"shiguan/auditlog/record"
 )
 
-// chunkBytes is how much of a segment is read at once. Chunks are not reused:
-// what was read stays valid for whoever keeps it.
+// chunkBytes is how much of a segment is read at once.
 const chunkBytes = 256 << 10
 
 // scanner reads the frames of one segment in order.
@@ -22,7 +21,8 @@ type scanner struct {
 	batch  uint64 // of the frame before
 
 	chunk []byte
-	from  int64 // offset of chunk
+	from  int64   // offset of chunk
+	into  *[]byte // where to read chunks; nil: what was read stays valid for whoever keeps it
 }
 
 func newScanner(f file, first uint64) (*scanner, error) {
@@ -34,7 +34,7 @@ func newScanner(f file, first uint64) (*scanner, error) {
 func (s *scanner) bytesAt(offset int64, n int) ([]byte, error) {
 	if offset < s.from || offset+int64(n) > s.from+int64(len(s.chunk)) {
 		want := min(int64(max(n, chunkBytes)), s.size-offset)
-		s.chunk, s.from = make([]byte, want), offset
+		s.chunk, s.from = s.room(want), offset
 		if got, err := s.f.ReadAt(s.chunk, offset); err != nil && err != io.EOF {
 			return nil, err
 		} else if err == io.EOF {
@@ -43,6 +43,17 @@ func (s *scanner) bytesAt(offset int64, n int) ([]byte, error) {
 	}
 	b := s.chunk[offset-s.from:]
 	return b[:min(n, len(b))], nil
+}
+
+// room returns n bytes to read a chunk into.
+func (s *scanner) room(n int64) []byte {
+	if s.into == nil {
+		return make([]byte, n)
+	}
+	if int64(cap(*s.into)) < n {
+		*s.into = make([]byte, n)
+	}
+	return (*s.into)[:n]
 }
 
 // next returns the next record, errEnd where unwritten space begins, a

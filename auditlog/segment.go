@@ -48,7 +48,7 @@ func listSegments(s fileSystem) ([]uint64, error) {
 	}
 	var firsts []uint64
 	for _, name := range names {
-		if strings.HasSuffix(name, ".tmp") {
+		if tmpName(name) {
 			continue
 		}
 		first, ok := parseSegmentName(name)

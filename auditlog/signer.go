@@ -23,6 +23,7 @@ type signer struct {
 	builder *tiles.Builder
 	durable *atomic.Uint64
 	logger  *slog.Logger
+	buf     []byte // what is read of the store goes through it
 
 	head       signedHead                 // as the file head has it
 	current    atomic.Pointer[signedHead] // the same, for everybody; nil: none
@@ -64,7 +65,7 @@ func (s *signer) step(ctx context.Context) (done bool, err error) {
 	// the store, checksums and all. A crash leaves some tiles beyond the signed
 	// head, which nobody refers to and the next life writes again: the same bytes,
 	// as far as the records survived.
-	next, err := s.reader.records(ctx, s.builder.Size(), n, func(st Stored) error { return s.builder.Append(st.LeafBytes) })
+	next, err := s.reader.pass(ctx, s.builder.Size(), n, &s.buf, func(st Stored) error { return s.builder.Append(st.LeafBytes) })
 	if err != nil {
 		return false, err
 	}
@@ -75,8 +76,8 @@ func (s *signer) step(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	root := s.builder.Root()
-	// 3. The tiles' names become durable; their data is. A crash leaves all tiles
-	// of a head that does not exist.
+	// 3. The tiles become durable, data first and then names. A crash leaves some
+	// or all tiles of a head that does not exist.
 	if err := s.tiles.flush(); err != nil {
 		return false, err
 	}

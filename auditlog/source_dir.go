@@ -84,7 +84,7 @@ func (d *dirSource) extent(ctx context.Context, signed uint64) (uint64, error) {
 	d.mu.Lock()
 	from := max(d.durable, signed)
 	d.mu.Unlock()
-	next, err := d.reader.records(ctx, from, noLimit, func(Stored) error { return nil })
+	next, err := d.reader.pass(ctx, from, noLimit, new([]byte), func(Stored) error { return nil })
 	var bad *CorruptError
 	if errors.As(err, &bad) && bad.Index >= signed && bad.Index == next {
 		// A write that is going on, or was torn: not the source's to judge, it just

@@ -20,3 +20,9 @@ func datasync(f *os.File) error {
 		return nil
 	}
 }
+
+// beginDatasync gives a file's pages to the disk and does not wait. An error of
+// theirs is reported by the file's datasync.
+func beginDatasync(f *os.File) {
+	unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,35 +19,83 @@ import (
 type tileStore struct {
 	fs fileSystem
 
-	made  map[string]bool // directories known to exist
-	dirty map[string]bool // directories with names that are not durable yet
-	full  []tiles.TileID  // full tiles written since the last flush
+	made   map[string]bool // directories known to exist
+	dirty  map[string]bool // directories with names that are not durable yet
+	staged []stagedTile    // written, not synced, under temporary names
+	full   []tiles.TileID  // full tiles written since the last flush
 }
+
+// stagedTile is an open temporary file that will be a tile.
+type stagedTile struct {
+	id tiles.TileID
+	f  file
+}
+
+// maxStaged is how many tiles are synced together. Most of what the sync of a
+// new file takes is a commit of the file system's journal: the first sync of many
+// commits for all, if their data was given to the disk before. It bounds the
+// files open.
+const maxStaged = 128
 
 func newTileStore(fs fileSystem) *tileStore {
 	return &tileStore{fs: fs, made: make(map[string]bool), dirty: make(map[string]bool)}
 }
 
-// write writes one tile and syncs its data. A crash leaves the file absent or
-// whole, and perhaps a temporary one: no head that covers it has been signed,
-// and the next life writes the same bytes again.
+// write writes one tile to a temporary file; it is in its place once flush has
+// returned. A crash leaves any part of the temporary file: no head that covers
+// the tile has been signed, and the next life writes the same bytes again.
 func (t *tileStore) write(tile tiles.Tile) error {
+	again := slices.ContainsFunc(t.staged, func(s stagedTile) bool { return s.id == tile.TileID })
+	if again || len(t.staged) == maxStaged {
+		if err := t.settle(); err != nil {
+			return err
+		}
+	}
 	name := tile.Path()
 	if err := t.makeDirs(parentOf(name)); err != nil {
 		return err
 	}
-	temp := name + ".tmp"
-	if err := writeFile(t.fs, temp, tile.Data); err != nil {
+	f, err := t.fs.create(name + tempSuffix)
+	if err != nil {
 		return err
 	}
-	if err := t.fs.rename(temp, name); err != nil {
+	t.staged = append(t.staged, stagedTile{tile.TileID, f})
+	if _, err = f.WriteAt(tile.Data, 0); err != nil {
 		return err
 	}
-	t.dirty[parentOf(name)] = true
-	if tile.Width == tiles.TileWidth {
-		t.full = append(t.full, tile.TileID)
-	}
+	f.beginSync()
 	return nil
+}
+
+// settle syncs the staged tiles and gives them their names. A crash leaves each
+// of them absent or whole, and perhaps a temporary file.
+func (t *tileStore) settle() error {
+	for _, s := range t.staged {
+		if err := s.f.sync(); err != nil {
+			return err
+		}
+	}
+	for _, s := range t.staged {
+		name := s.id.Path()
+		if err := t.fs.rename(name+tempSuffix, name); err != nil {
+			return err
+		}
+		t.dirty[parentOf(name)] = true
+		if s.id.Width == tiles.TileWidth {
+			t.full = append(t.full, s.id)
+		}
+	}
+	return t.close()
+}
+
+// close closes the staged files. Those that were not settled are lost, and
+// written again when the log is opened.
+func (t *tileStore) close() (err error) {
+	for _, s := range t.staged {
+		err = errors.Join(err, s.f.Close())
+	}
+	t.staged = t.staged[:0]
+	return err
 }
 
 func (t *tileStore) makeDirs(dir string) error {
@@ -67,8 +116,11 @@ func (t *tileStore) makeDirs(dir string) error {
 	return nil
 }
 
-// flush makes the names of all tiles written durable.
+// flush makes all tiles written durable, data first and then names.
 func (t *tileStore) flush() error {
+	if err := t.settle(); err != nil {
+		return err
+	}
 	for dir := range t.dirty {
 		if err := t.fs.syncDir(dir); err != nil {
 			return err
@@ -202,4 +254,4 @@ func covered(id tiles.TileID, size uint64) bool {
 }
 
 // tmpName says whether a directory entry is a temporary file of ours.
-func tmpName(name string) bool { return strings.HasSuffix(name, ".tmp") }
+func tmpName(name string) bool { return strings.HasSuffix(name, tempSuffix) }

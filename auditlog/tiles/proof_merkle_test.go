@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
@@ -320,4 +322,40 @@ func ExampleBuilder() {
 	// tile/entries/001.p/2 14
 	// tile/0/001.p/2 64
 	// tile/1/000.p/1 32
+}
+
+// meeting is a reader that answers only when as many ask at the same time as it expects.
+type meeting struct {
+	tiles.Reader
+	left atomic.Int64
+	all  chan struct{}
+}
+
+func (m *meeting) ReadTile(ctx context.Context, level, index uint64, width int) ([]byte, error) {
+	if m.left.Add(-1) == 0 {
+		close(m.all)
+	}
+	select {
+	case <-m.all:
+		return m.Reader.ReadTile(ctx, level, index, width)
+	case <-time.After(10 * time.Second):
+		return nil, errors.New("the others do not come")
+	}
+}
+
+// A proof reads its tiles at the same time, each once, and no more than two a level.
+func TestProofReadsAtOnce(t *testing.T) {
+	const size = 70_000 // levels 0, 1 and 2
+	l := newTestLog(t, size)
+	for index, reads := range map[uint64]int64{0: 4, 40_000: 4, size - 1: 3} {
+		m := &meeting{Reader: l, all: make(chan struct{})}
+		m.left.Store(reads)
+		proof, err := tiles.ProveInclusion(t.Context(), m, size, index)
+		if err != nil || !checkedInclusion(t, l.leaf(index), index, size, proof, l.root(t, size)) {
+			t.Errorf("leaf %d: %v", index, err)
+		}
+		if m.left.Load() != 0 {
+			t.Errorf("leaf %d: %d reads, want %d", index, reads-m.left.Load(), reads)
+		}
+	}
 }

@@ -13,7 +13,7 @@ func RootAt(ctx context.Context, r Reader, size uint64) (Hash, error) {
 	if size == 0 {
 		return EmptyRoot(), nil
 	}
-	return openTree(ctx, r, size).root(0, size)
+	return compute(ctx, r, size, func(t *tree) Hash { return t.root(0, size) })
 }
 
 // ProveInclusion makes the RFC 6962 audit path of a leaf in the tree of the given size, the leaf's sibling first. The proof is
@@ -22,10 +22,13 @@ func ProveInclusion(ctx context.Context, r Reader, size, index uint64) ([]Hash, 
 	if size > MaxSize || index >= size {
 		return nil, fmt.Errorf("no leaf %d in a tree of size %d", index, size)
 	}
-	t := openTree(ctx, r, size)
+	return compute(ctx, r, size, func(t *tree) []Hash { return t.inclusion(index) })
+}
+
+func (t *tree) inclusion(index uint64) []Hash {
 	// Walk down to the leaf; what is left at each fork is proof, to be read from the leaf up.
 	var proof []Hash
-	for lo, hi := uint64(0), size; hi-lo > 1; {
+	for lo, hi := uint64(0), t.size; hi-lo > 1; {
 		mid := lo + splitAt(hi-lo)
 		sibling := [2]uint64{mid, hi}
 		if index < mid {
@@ -34,14 +37,10 @@ func ProveInclusion(ctx context.Context, r Reader, size, index uint64) ([]Hash, 
 			sibling = [2]uint64{lo, mid}
 			lo = mid
 		}
-		h, err := t.root(sibling[0], sibling[1])
-		if err != nil {
-			return nil, err
-		}
-		proof = append(proof, h)
+		proof = append(proof, t.root(sibling[0], sibling[1]))
 	}
 	reverse(proof)
-	return proof, nil
+	return proof
 }
 
 // ProveConsistency makes the RFC 6962 proof that the tree of the given size begins with the tree of size old. It is empty when
@@ -53,12 +52,15 @@ func ProveConsistency(ctx context.Context, r Reader, old, size uint64) ([]Hash, 
 	if old == 0 || old == size {
 		return nil, nil
 	}
-	t := openTree(ctx, r, size)
+	return compute(ctx, r, size, func(t *tree) []Hash { return t.consistency(old) })
+}
+
+func (t *tree) consistency(old uint64) []Hash {
 	// RFC 6962, 2.1.2: walk down to the last leaf of the old tree; complete says that [lo, hi) begins where the old tree
 	// does, so that the verifier knows the root of it if it ends there too.
 	var proof []Hash
 	complete := true
-	lo, hi := uint64(0), size
+	lo, hi := uint64(0), t.size
 	for hi != old {
 		mid := lo + splitAt(hi-lo)
 		sibling := [2]uint64{mid, hi}
@@ -68,21 +70,13 @@ func ProveConsistency(ctx context.Context, r Reader, old, size uint64) ([]Hash, 
 			sibling = [2]uint64{lo, mid}
 			lo, complete = mid, false
 		}
-		h, err := t.root(sibling[0], sibling[1])
-		if err != nil {
-			return nil, err
-		}
-		proof = append(proof, h)
+		proof = append(proof, t.root(sibling[0], sibling[1]))
 	}
 	if !complete {
-		h, err := t.root(lo, hi)
-		if err != nil {
-			return nil, err
-		}
-		proof = append(proof, h)
+		proof = append(proof, t.root(lo, hi))
 	}
 	reverse(proof)
-	return proof, nil
+	return proof
 }
 
 func reverse(h []Hash) {
