@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,28 @@ func TestWhatIsLeftOutHasDefaults(t *testing.T) {
 	}
 }
 
+func TestHosts(t *testing.T) {
+	for text, want := range map[string][]configs.Address{
+		"db1":                      {{"db1", 5432}},
+		"db1,db2:5433 , 10.0.0.1":  {{"db1", 5432}, {"db2", 5433}, {"10.0.0.1", 5432}},
+		"/run/pg":                  {{"/run/pg", 5432}},
+		"/run/pg:5433,localhost":   {{"/run/pg", 5433}, {"localhost", 5432}},
+		"::1":                      {{"::1", 5432}},
+		"[::1]:5433,[fd00::1]":     {{"::1", 5433}, {"fd00::1", 5432}},
+		"db.city.example:1,db:2":   {{"db.city.example", 1}, {"db", 2}},
+		"127.0.0.1:5434,127.0.0.1": {{"127.0.0.1", 5434}, {"127.0.0.1", 5432}},
+	} {
+		c, err := loadText(t, strings.Replace(small, "host: 127.0.0.1", "host: \""+text+"\"", 1))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got := c.Databases[0].Addresses(); !slices.Equal(got, want) {
+			t.Errorf("%s is %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestProblemsAreReportedWithTheirLine(t *testing.T) {
 	for _, tt := range []struct{ name, old, new, want string }{
 		{"unknown key", "policy: p\n", "policy: p\nlisten_adress: x\n", ":3: unknown key \"listen_adress\""},
@@ -84,6 +107,13 @@ func TestProblemsAreReportedWithTheirLine(t *testing.T) {
 		{"old TLS", "people: p", "people: p\ntls: {min_version: \"1.1\"}", ":2: tls.min_version: \"1.1\""},
 		{"zero", "people: p", "people: p\nlimits:\n  connections: 0", ":3: limits.connections must be more than zero"},
 		{"bad port", "host: 127.0.0.1", "host: 127.0.0.1\n    port: 70000", ":8: databases[0].port: 70000 is no port"},
+		{"bad port of a host", "host: 127.0.0.1", "host: \"db1:x,db2\"", ":6: databases[0].port: 0 is no port"},
+		{"no host between commas", "host: 127.0.0.1", "host: \"db1,,db2\"", ":7: databases[0].host: a host without a name"},
+		{"bad mode upstream", "host: 127.0.0.1", "host: 127.0.0.1\n    tls: {mode: prefer}", ":8: databases[0].tls.mode: \"prefer\""},
+		{"a certificate without its key", "host: 127.0.0.1", "host: 127.0.0.1\n    tls: {certificate: c}", ":8: databases[0].tls.certificate and key"},
+		{"bad attribute", "host: 127.0.0.1", "host: 127.0.0.1\n    target_session_attrs: master", ":8: databases[0].target_session_attrs: \"master\""},
+		{"bad way to log in", "host: 127.0.0.1", "host: 127.0.0.1\n    auth: [scram]", ":8: databases[0].auth[0]: \"scram\""},
+		{"no password", "roles: [{name: r, password_file: f}]", "roles: [{name: r}]", ":9: databases[0].roles[0].password_file is missing"},
 		{"twice", "databases:\n", "databases:\n  - {name: civil, host: h, catalogue: {user: c, password_file: f}, roles: [{name: r, password_file: f}]}\n", ":7: database \"civil\" is named twice"},
 		{"second document", "people: p\n", "people: p\n---\n", "more than one YAML document"},
 		{"not YAML", "people: p", "people: {", "did not find"},

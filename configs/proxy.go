@@ -1,9 +1,6 @@
 package configs
 
-import (
-	"path/filepath"
-	"time"
-)
+import "time"
 
 // Proxy is the configuration of `shiguan proxy`.
 type Proxy struct {
@@ -66,36 +63,16 @@ type Witnesses struct {
 	OnLag  string        `yaml:"on_lag"`  // one of the OnLag words
 }
 
-// Database is one database that clients reach through the proxy.
-type Database struct {
-	Name      string    `yaml:"name"`   // what clients ask for
-	Host      string    `yaml:"host"`   // host name, address, or the directory of a Unix socket
-	Port      int       `yaml:"port"`   // 5432 when left out
-	DBName    string    `yaml:"dbname"` // the database's name at the server; as Name when left out
-	Catalogue Catalogue `yaml:"catalogue"`
-	Roles     []Role    `yaml:"roles"` // the roles that people become; the people file says who becomes which
-}
-
-// Catalogue is the role with which the proxy itself reads pg_catalog to resolve names. It needs no other right.
-type Catalogue struct {
-	User         string `yaml:"user"`
-	PasswordFile Path   `yaml:"password_file"`
-}
-
-// Role is an upstream role whose password only the proxy knows, so that the direct way to the database is closed.
-type Role struct {
-	Name         string `yaml:"name"`
-	PasswordFile Path   `yaml:"password_file"`
-}
-
 // Limits keep one client from taking the proxy away from the others.
 type Limits struct {
-	Connections     int           `yaml:"connections"`     // logged in at the same time; more get 53300
-	Unauthenticated int           `yaml:"unauthenticated"` // not yet logged in at the same time; one more turns the oldest out
-	LoginTimeout    time.Duration `yaml:"login_timeout"`   // from the first byte to a finished login
-	ConnectTimeout  time.Duration `yaml:"connect_timeout"` // to reach the database's server
-	MessageBytes    Size          `yaml:"message_bytes"`   // the largest statement or Bind; a longer one gets 54000
-	Statements      int           `yaml:"statements"`      // prepared statements and portals a session may hold
+	Connections     int           `yaml:"connections"`                 // logged in at the same time; more get 53300
+	Unauthenticated int           `yaml:"unauthenticated"`             // not yet logged in at the same time; one more turns the oldest out
+	LoginTimeout    time.Duration `yaml:"login_timeout"`               // from the first byte to a finished login
+	ConnectTimeout  time.Duration `yaml:"connect_timeout"`             // to reach the database's server
+	Idle            time.Duration `yaml:"idle_timeout"`                // how long a session may do nothing; then 57P05; 0: for ever
+	IdleInBlock     time.Duration `yaml:"idle_in_transaction_timeout"` // … inside a transaction; then 25P03; 0: for ever
+	MessageBytes    Size          `yaml:"message_bytes"`               // the largest statement or Bind; a longer one gets 54000
+	Statements      int           `yaml:"statements"`                  // prepared statements and portals a session may hold
 }
 
 // LoadProxy reads and checks a proxy's configuration. Its error is an *Error where the file could be read.
@@ -132,6 +109,8 @@ func (c *Proxy) check(r *reporter) {
 	positive(r, c.Limits.Unauthenticated, "limits", "unauthenticated")
 	positive(r, c.Limits.LoginTimeout, "limits", "login_timeout")
 	positive(r, c.Limits.ConnectTimeout, "limits", "connect_timeout")
+	notNegative(r, c.Limits.Idle, "limits", "idle_timeout")
+	notNegative(r, c.Limits.IdleInBlock, "limits", "idle_in_transaction_timeout")
 	positive(r, c.Limits.MessageBytes, "limits", "message_bytes")
 	positive(r, c.Limits.Statements, "limits", "statements")
 }
@@ -168,52 +147,5 @@ func (w *Witnesses) check(r *reporter) {
 	case OnLagWarn, OnLagReadOnly, OnLagStop:
 	default:
 		r.addf([]any{"witnesses", "on_lag"}, "witnesses.on_lag: %q is none of %s, %s, %s", w.OnLag, OnLagWarn, OnLagReadOnly, OnLagStop)
-	}
-}
-
-func (c *Proxy) checkDatabases(r *reporter) {
-	if len(c.Databases) == 0 {
-		r.add("databases is missing: name at least one database that clients may reach", "databases")
-	}
-	seen := map[string]bool{}
-	for i := range c.Databases {
-		d := &c.Databases[i]
-		d.fill()
-		d.check(r, i)
-		if seen[d.Name] {
-			r.addf([]any{"databases", i, "name"}, "database %q is named twice", d.Name)
-		}
-		seen[d.Name] = true
-	}
-}
-
-// fill supplies what a list entry leaves out.
-func (d *Database) fill() {
-	if d.Port == 0 {
-		d.Port = 5432
-	}
-	if d.DBName == "" {
-		d.DBName = d.Name
-	}
-}
-
-func (d *Database) check(r *reporter, i int) {
-	at := func(way ...any) []any { return append([]any{"databases", i}, way...) }
-	r.required(d.Name, "the name clients ask for", at("name")...)
-	r.required(d.Host, "a host, or the directory of the server's Unix socket", at("host")...)
-	if d.Port < 1 || d.Port > 65535 {
-		r.addf(at("port"), "%s: %d is no port", name(at("port")), d.Port)
-	}
-	if len(d.Host) > 0 && d.Host[0] == '.' && !filepath.IsAbs(d.Host) {
-		r.addf(at("host"), "%s: the directory of a Unix socket must be absolute", name(at("host")))
-	}
-	r.required(d.Catalogue.User, "the role that reads the catalogue", at("catalogue", "user")...)
-	r.required(d.Catalogue.PasswordFile.String(), "a file with the role's password", at("catalogue", "password_file")...)
-	if len(d.Roles) == 0 {
-		r.addf(at("roles"), "%s is missing: name the roles that people become", name(at("roles")))
-	}
-	for j, role := range d.Roles {
-		r.required(role.Name, "the upstream role", at("roles", j, "name")...)
-		r.required(role.PasswordFile.String(), "a file with the role's password", at("roles", j, "password_file")...)
 	}
 }

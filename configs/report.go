@@ -58,6 +58,13 @@ func positive[N ~int | ~int64](r *reporter, value N, way ...any) {
 	}
 }
 
+// notNegative reports a number or duration below zero, where zero means that there is no limit.
+func notNegative[N ~int | ~int64](r *reporter, value N, way ...any) {
+	if value < 0 {
+		r.addf(way, "%s must not be less than zero", name(way))
+	}
+}
+
 // name writes a way as people read it: databases[1].roles[0].name.
 func name(way []any) string {
 	text := ""

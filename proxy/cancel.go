@@ -1,8 +1,8 @@
 package proxy
 
 import (
+	"context"
 	"crypto/subtle"
-	"net"
 	"time"
 
 	"shiguan/auditlog/record"
@@ -42,14 +42,14 @@ func (c *conn) deliverCancel() bool {
 	if err != nil || receipt.Wait() != nil {
 		return false
 	}
-	remote := c.upstream.RemoteAddr()
-	nc, err := net.DialTimeout(remote.Network(), remote.String(), c.srv.limits.ConnectTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), c.srv.limits.ConnectTimeout)
+	defer cancel()
+	nc, err := c.route.again(ctx)
 	if err != nil {
 		c.log.Warn("cancel request could not be delivered", "err", err)
 		return false
 	}
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(c.srv.limits.ConnectTimeout))
 	if _, err := nc.Write(wire.AppendCancelRequest(nil, c.serverPID, c.serverKey)); err != nil {
 		return false
 	}

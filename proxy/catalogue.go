@@ -100,13 +100,13 @@ func (d *database) readLocked(ctx context.Context) (*sql.Catalogue, string, erro
 
 // dialLocked opens the proxy's own session: its settings come from nobody but us.
 func (d *database) dialLocked(ctx context.Context) error {
-	cfg, err := d.config(d.CatalogueUser, d.CataloguePass)
+	r, err := d.route(d.CatalogueUser, d.Catalogue, d.timeout)
 	if err != nil {
 		return err
 	}
-	cfg.RuntimeParams["search_path"] = "pg_catalog"
-	cfg.RuntimeParams["application_name"] = "shiguan catalogue"
-	d.conn, err = pgx.ConnectConfig(ctx, cfg)
+	r.RuntimeParams["search_path"] = "pg_catalog"
+	r.RuntimeParams["application_name"] = "shiguan catalogue"
+	d.conn, err = pgx.ConnectConfig(ctx, r.ConnConfig)
 	return err
 }
 
@@ -117,18 +117,6 @@ func (d *database) hangUpLocked() {
 		d.conn.Close(ctx)
 		d.conn = nil
 	}
-}
-
-// config is how to reach the server as one of its roles.
-func (d *database) config(user, password string) (*pgx.ConnConfig, error) {
-	cfg, err := pgx.ParseConfig("sslmode=disable")
-	if err != nil {
-		return nil, err
-	}
-	cfg.Host, cfg.Port, cfg.Database, cfg.User, cfg.Password = d.Host, d.Port, d.DBName, user, password
-	cfg.Fallbacks, cfg.TLSConfig, cfg.ConnectTimeout = nil, nil, d.timeout
-	cfg.RuntimeParams = map[string]string{}
-	return cfg, nil
 }
 
 // watch polls for changes made behind the proxy's back, until ctx ends.

@@ -91,6 +91,7 @@ type conn struct {
 	stumbled   bool             // something in the batch under way failed
 
 	// Set at the login.
+	route     *route // to the server
 	serverPID uint32
 	serverKey []byte
 	superuser bool

@@ -1,12 +1,16 @@
 package proxy
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io"
 	"net"
 
 	"shiguan/proxy/auth"
 	"shiguan/proxy/certs"
+	"shiguan/proxy/wire"
 )
 
 // link is the connection with one peer: raw, or with TLS over it. What is read from it and written to it is what the peer
@@ -84,6 +88,29 @@ func (l *link) version() string {
 		return ""
 	}
 	return tls.VersionName(l.secure.ConnectionState().Version)
+}
+
+// encrypt begins TLS with a server. What it says before, in clear, is one byte: more is never read, so that nobody can slip
+// anything in.
+func (l *link) encrypt(ctx context.Context, config *tls.Config, direct bool) error {
+	if !direct {
+		if _, err := l.below.Write(wire.AppendSSLRequest(nil)); err != nil {
+			return err
+		}
+		var answer [1]byte
+		if _, err := io.ReadFull(l.below, answer[:]); err != nil {
+			return err
+		}
+		if answer[0] != 'S' {
+			return errors.New("the server refuses TLS")
+		}
+	}
+	t := tls.Client(l.below, config)
+	if err := t.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	l.Conn, l.secure = t, t
+	return nil
 }
 
 // channel is what TLS has established about the client.

@@ -34,17 +34,6 @@ type Options struct {
 	Version     string
 }
 
-// Database is one database that clients may name, and how the proxy itself reaches it.
-type Database struct {
-	Name          string // as clients say it
-	Host          string // host name, address or directory of a Unix socket
-	Port          uint16
-	DBName        string // as the server says it
-	CatalogueUser string // a role of the proxy's own that may read pg_catalog and nothing else
-	CataloguePass string
-	Roles         map[string]string // password by upstream role
-}
-
 // Limits bound what clients can cost. Zero values take the defaults of withDefaults.
 type Limits struct {
 	Connections     int           // sessions at once; the next one gets 53300
@@ -52,6 +41,8 @@ type Limits struct {
 	MessageBytes    int           // largest statement or Bind taken; a longer one gets 54000
 	LoginTimeout    time.Duration // from accept to ReadyForQuery
 	ConnectTimeout  time.Duration // to the server
+	Idle            time.Duration // without a transaction; then 57P05. Zero: no end
+	IdleInBlock     time.Duration // within one; then 25P03. Zero: no end
 	Statements      int           // prepared statements and portals a session may hold
 }
 

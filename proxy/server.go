@@ -69,6 +69,9 @@ func New(o Options) (*Server, error) {
 		if s.databases[d.Name] != nil {
 			return nil, fmt.Errorf("proxy: database %s is configured twice", d.Name)
 		}
+		if err := d.check(); err != nil {
+			return nil, err
+		}
 		s.databases[d.Name] = newDatabase(d, s.limits.ConnectTimeout, s.log)
 	}
 	s.metrics = newMetrics(s, o.Registerer, o.Version)

@@ -11,6 +11,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"shiguan/auditlog/record"
 	"shiguan/proxy/auth"
 	"shiguan/proxy/session"
@@ -145,7 +147,7 @@ func (s *Server) openSession(nc *link, reader *wire.Reader, person auth.Person, 
 	if err != nil {
 		s.release()
 		s.log.Error("the database server cannot be reached", "database", db.Name, "role", person.Role, "err", err)
-		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "08001", Message: "the proxy cannot reach the database"})
+		return nil, s.recordRefused(nc, asked, unreachable(err))
 	}
 	if refusal := c.letIn(asked, statuses); refusal != nil {
 		c.upstream.Close()
@@ -156,6 +158,21 @@ func (s *Server) openSession(nc *link, reader *wire.Reader, person auth.Person, 
 		return nil, refusal
 	}
 	return c, nil
+}
+
+// unreachable is what a client is told whose session cannot be opened: what will pass by itself is called by its name, and
+// of everything else the operator alone hears more.
+func unreachable(err error) *wire.Error {
+	var said *pgconn.PgError
+	if errors.As(err, &said) {
+		switch said.Code {
+		case "57P03": // starting up, shutting down, recovering
+			return &wire.Error{Code: said.Code, Message: said.Message}
+		case "53300":
+			return &wire.Error{Code: said.Code, Message: "sorry, too many clients already"}
+		}
+	}
+	return &wire.Error{Code: "08001", Message: "the proxy cannot reach the database"}
 }
 
 // letIn records the session and tells the client that it is in.

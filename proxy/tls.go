@@ -129,18 +129,44 @@ func errPlaintext() *wire.Error {
 	return &wire.Error{Code: "28000", Message: "connections without TLS are refused", Hint: "Set sslmode=verify-full, or sslmode=require at least."}
 }
 
-// RefreshTLS looks whether the files behind TLS have changed, and uses them for connections from now on.
+// RefreshTLS looks whether the files behind TLS, with clients and with servers, have changed, and uses them for connections
+// from now on.
 func (s *Server) RefreshTLS() error {
-	if s.opt.TLS.Mode == TLSDisable {
-		return nil
+	var errs []error
+	for what, k := range s.keepers() {
+		changed, err := k.Refresh()
+		if err == nil && changed {
+			fingerprint := k.Current().Fingerprint()
+			s.log.Info("TLS certificates reloaded", "of", what, "certificate", fingerprint)
+			err = s.note(record.KindConfigChanged, func(r *record.Record) {
+				r.Detail = map[string]string{"tls_of": what, "tls_certificate": fingerprint}
+			})
+		}
+		errs = append(errs, err)
 	}
-	changed, err := s.opt.TLS.Keeper.Refresh()
-	if err != nil || !changed {
-		return err
+	return errors.Join(errs...)
+}
+
+// keepers are all files behind TLS, by what they are for.
+func (s *Server) keepers() map[string]*certs.Keeper {
+	all := map[string]*certs.Keeper{}
+	if s.opt.TLS.Mode != TLSDisable {
+		all["clients"] = s.opt.TLS.Keeper
 	}
-	fingerprint := s.opt.TLS.Keeper.Current().Fingerprint()
-	s.log.Info("TLS certificates reloaded", "certificate", fingerprint)
-	return s.note(record.KindConfigChanged, func(r *record.Record) { r.Detail = map[string]string{"tls_certificate": fingerprint} })
+	for name, d := range s.databases {
+		if d.TLS.Keeper != nil {
+			all["database "+name] = d.TLS.Keeper
+		}
+		for role, secret := range d.Roles {
+			if secret.Certificate != nil {
+				all["database "+name+", role "+role] = secret.Certificate
+			}
+		}
+		if d.Catalogue.Certificate != nil {
+			all["database "+name+", role "+d.CatalogueUser] = d.Catalogue.Certificate
+		}
+	}
+	return all
 }
 
 // lookAtFiles is how often files that may be exchanged under a running proxy are looked at.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -15,23 +17,25 @@ import (
 
 // dial opens the session's own connection to the server, as the person's role, and takes it over once it is idle.
 func (c *conn) dial(asked *params) ([]wire.Param, error) {
-	password, ok := c.db.Roles[c.person.Role]
+	secret, ok := c.db.Roles[c.person.Role]
 	if !ok {
 		return nil, fmt.Errorf("no password for role %s is configured", c.person.Role)
 	}
-	cfg, err := c.db.config(c.person.Role, password)
+	r, err := c.db.route(c.person.Role, secret, c.srv.limits.ConnectTimeout)
 	if err != nil {
 		return nil, err
 	}
 	for name, value := range asked.settings {
-		cfg.RuntimeParams[name] = value
+		r.RuntimeParams[name] = value
 	}
 	if asked.settings["client_encoding"] == "" {
-		cfg.RuntimeParams["client_encoding"] = "UTF8"
+		r.RuntimeParams["client_encoding"] = "UTF8"
 	}
+	c.srv.limits.idleness(r.RuntimeParams)
+	r.MaxProtocolMessageBodyLen = maxLoginMessage
 	ctx, cancel := context.WithTimeout(c.ctx, c.srv.limits.ConnectTimeout)
 	defer cancel()
-	pc, err := pgconn.ConnectConfig(ctx, &cfg.Config)
+	pc, err := pgconn.ConnectConfig(ctx, &r.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +54,7 @@ func (c *conn) dial(asked *params) ([]wire.Param, error) {
 		h.Conn.Close()
 		return nil, errors.New("the server's connection is not idle after the login")
 	}
-	tune(h.Conn)
-	c.upstream = newLink(h.Conn)
+	c.upstream, c.route = r.link(h.Conn), r
 	c.fromServer = wire.NewReader(c.upstream, c.srv.limits.MessageBytes)
 	c.queue = session.NewQueue[*execution](wire.TxIdle)
 	c.serverKey = h.SecretKey
@@ -71,6 +74,22 @@ func (c *conn) dial(asked *params) ([]wire.Param, error) {
 	slices.SortFunc(statuses, func(a, b wire.Param) int { return strings.Compare(a.Name, b.Name) })
 	return statuses, nil
 }
+
+// idleness has the server end sessions that do nothing, in its own words, unless the client asked for less.
+func (l *Limits) idleness(settings map[string]string) {
+	for name, limit := range map[string]time.Duration{"idle_session_timeout": l.Idle, "idle_in_transaction_session_timeout": l.IdleInBlock} {
+		if limit <= 0 {
+			continue
+		}
+		asked, err := strconv.ParseInt(settings[name], 10, 64) // milliseconds; 0 is no limit
+		if err != nil || asked <= 0 || asked > limit.Milliseconds() {
+			settings[name] = strconv.FormatInt(limit.Milliseconds(), 10)
+		}
+	}
+}
+
+// maxLoginMessage bounds what a server may say at once before the session is handed over.
+const maxLoginMessage = 1 << 20
 
 // maxIdentifier is the length of names in every PostgreSQL that was not built otherwise.
 const maxIdentifier = "63"

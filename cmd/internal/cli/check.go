@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 	"gopkg.in/yaml.v3"
 
@@ -21,7 +19,6 @@ import (
 	"shiguan/auditlog/tiles"
 	"shiguan/configs"
 	"shiguan/policy"
-	"shiguan/policy/sql"
 	"shiguan/proxy/auth"
 )
 
@@ -113,8 +110,8 @@ func (c *checklist) proxy(file string) error {
 	}
 	c.report("policy", cfg.Policy.String()+" "+digest, err)
 	c.people(cfg)
-	for _, d := range cfg.Databases {
-		c.database(d, p)
+	for i := range cfg.Databases {
+		c.database(&cfg.Databases[i], p)
 	}
 	return nil
 }
@@ -219,43 +216,6 @@ func (c *checklist) people(cfg *configs.Proxy) {
 		}
 	}
 	c.report("people", count(len(people.All()), "person", "people"), err)
-}
-
-// database logs in as every role, and reads the catalogue as the proxy would.
-func (c *checklist) database(d configs.Database, p *policy.Policy) {
-	what := "database " + d.Name
-	db, err := database(d)
-	for _, r := range append(d.Roles, configs.Role{Name: d.Catalogue.User, PasswordFile: d.Catalogue.PasswordFile}) {
-		if secretErr := private(r.PasswordFile); secretErr != nil && !errors.Is(secretErr, fs.ErrNotExist) {
-			err = errors.Join(err, secretErr)
-		}
-	}
-	if err != nil || c.offline {
-		c.report(what, "passwords of "+count(len(d.Roles), "role", "roles"), err)
-		return
-	}
-	dsn := func(user, password string) string {
-		return keywordDSN("host", d.Host, "port", fmt.Sprint(d.Port), "dbname", d.DBName, "user", user, "password", password,
-			"connect_timeout", "10", "application_name", "shiguan check")
-	}
-	for role, password := range db.Roles {
-		conn, err := pgx.Connect(c.ctx, dsn(role, password))
-		if err == nil {
-			err = conn.Close(c.ctx)
-		}
-		c.report(what+", role "+role, "logs in", err)
-	}
-	conn, err := pgx.Connect(c.ctx, dsn(db.CatalogueUser, db.CataloguePass))
-	if err != nil {
-		c.report(what+", catalogue", "", err)
-		return
-	}
-	defer conn.Close(c.ctx)
-	cat, err := sql.Load(c.ctx, conn)
-	c.report(what+", catalogue", "read by "+db.CatalogueUser, err)
-	if err == nil && p != nil {
-		c.fits(what, p.Check(cat))
-	}
 }
 
 // fits reports where policy and database disagree. Only what closes a table to everybody is a problem.

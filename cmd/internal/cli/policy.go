@@ -13,16 +13,16 @@ import (
 	"shiguan/policy/sql"
 )
 
-// loadCatalogue reads what names mean in the database that a connection string leads to.
-type loadCatalogue func(ctx context.Context, dsn string) (*sql.Catalogue, error)
+// loadCatalogue reads what names mean in a database.
+type loadCatalogue func(ctx context.Context, to *pgx.ConnConfig) (*sql.Catalogue, error)
 
 // connectTimeout is how long the policy commands wait for a database.
 const connectTimeout = 15 * time.Second
 
-func catalogueOf(ctx context.Context, dsn string) (*sql.Catalogue, error) {
+func catalogueOf(ctx context.Context, to *pgx.ConnConfig) (*sql.Catalogue, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, dsn)
+	conn, err := pgx.ConnectConfig(ctx, to)
 	if err != nil {
 		return nil, fmt.Errorf("the catalogue cannot be read: %w", err)
 	}

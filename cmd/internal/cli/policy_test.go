@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"shiguan/policy/sql"
@@ -19,9 +20,9 @@ const demoPolicy = "../demo/files/policy.yaml"
 
 // deskCatalogue stands in for a database: the tables that the tests ask about.
 func deskCatalogue(t *testing.T, citizens ...string) loadCatalogue {
-	return func(_ context.Context, dsn string) (*sql.Catalogue, error) {
-		if dsn != "host=nowhere" {
-			t.Errorf("the catalogue of %q was asked for", dsn)
+	return func(_ context.Context, to *pgx.ConnConfig) (*sql.Catalogue, error) {
+		if to.Host != "nowhere" {
+			t.Errorf("the catalogue of %q was asked for", to.Host)
 		}
 		s, err := sql.Builtin()
 		if err != nil {
@@ -175,11 +176,5 @@ func TestPolicyExplainNeeds(t *testing.T) {
 		if out, code := runCommand(policyExplainCommand(load), tt.args...); code != ExitUsage || !strings.Contains(out, tt.want) {
 			t.Errorf("%s: exit %d: %s, want %q", tt.args, code, out, tt.want)
 		}
-	}
-}
-
-func TestKeywordDSN(t *testing.T) {
-	if got, want := keywordDSN("host", "/run/pg", "password", `it's a \ slash`), `host='/run/pg' password='it\'s a \\ slash'`; got != want {
-		t.Errorf("%s, want %s", got, want)
 	}
 }

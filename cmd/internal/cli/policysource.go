@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"shiguan/cmd/internal/policydesk"
@@ -116,26 +117,24 @@ func (s *policySource) catalogue(ctx context.Context, load loadCatalogue) (*sql.
 		return policydesk.ReadSnapshot(s.snapshot)
 	}
 	if s.dsn != "" {
-		return load(ctx, s.dsn)
+		to, err := pgx.ParseConfig(s.dsn)
+		if err != nil {
+			return nil, err
+		}
+		return load(ctx, to)
 	}
 	d, err := s.chosen()
 	if err != nil {
 		return nil, err
 	}
-	password, err := readSecret(d.Catalogue.PasswordFile)
+	db, err := database(d)
 	if err != nil {
 		return nil, err
 	}
-	return load(ctx, keywordDSN("host", d.Host, "port", fmt.Sprint(d.Port), "dbname", d.DBName, "user", d.Catalogue.User,
-		"password", password, "application_name", "shiguan policy"))
-}
-
-// keywordDSN quotes a connection string's values as libpq reads them.
-func keywordDSN(pairs ...string) string {
-	quote := strings.NewReplacer(`\`, `\\`, `'`, `\'`)
-	var b strings.Builder
-	for i := 0; i < len(pairs); i += 2 {
-		fmt.Fprintf(&b, "%s='%s' ", pairs[i], quote.Replace(pairs[i+1]))
+	to, err := db.ConfigFor(db.CatalogueUser, db.Catalogue, connectTimeout)
+	if err != nil {
+		return nil, err
 	}
-	return strings.TrimSpace(b.String())
+	to.RuntimeParams["application_name"] = "shiguan policy"
+	return load(ctx, to)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"shiguan/cmd/internal/pgtest"
 	"shiguan/policy/sql"
 )
@@ -36,7 +38,7 @@ tests:
     expect: {decision: allowed, masked: [civil.citizens.address]}
 `
 
-func noDatabase(context.Context, string) (*sql.Catalogue, error) {
+func noDatabase(context.Context, *pgx.ConnConfig) (*sql.Catalogue, error) {
 	return nil, errors.New("a database was asked for")
 }
 

@@ -182,6 +182,7 @@ func proxyOptions(cfg *configs.Proxy) (*proxy.Options, error) {
 			Connections: cfg.Limits.Connections, Unauthenticated: cfg.Limits.Unauthenticated,
 			MessageBytes: int(cfg.Limits.MessageBytes), LoginTimeout: cfg.Limits.LoginTimeout,
 			ConnectTimeout: cfg.Limits.ConnectTimeout, Statements: cfg.Limits.Statements,
+			Idle: cfg.Limits.Idle, IdleInBlock: cfg.Limits.IdleInBlock,
 		},
 		Witness: proxy.WitnessLag{Max: cfg.Witnesses.MaxLag, On: proxy.OnLag(cfg.Witnesses.OnLag)},
 	}
@@ -203,12 +204,12 @@ func proxyOptions(cfg *configs.Proxy) (*proxy.Options, error) {
 	if o.People, o.PeopleFile, err = loadPeople(cfg.People.String()); err != nil {
 		return nil, err
 	}
-	for _, d := range cfg.Databases {
-		db, err := database(d)
+	for i := range cfg.Databases {
+		db, err := database(&cfg.Databases[i])
 		if err != nil {
 			return nil, err
 		}
-		o.Databases = append(o.Databases, db)
+		o.Databases = append(o.Databases, *db)
 	}
 	return o, nil
 }
@@ -230,23 +231,6 @@ func loadPeople(file string) (*auth.People, string, error) {
 	people, err := auth.ParsePeople(file, text)
 	digest := sha256.Sum256(text)
 	return people, "sha256:" + hex.EncodeToString(digest[:]), err
-}
-
-func database(d configs.Database) (proxy.Database, error) {
-	db := proxy.Database{
-		Name: d.Name, Host: d.Host, Port: uint16(d.Port), DBName: d.DBName,
-		CatalogueUser: d.Catalogue.User, Roles: make(map[string]string, len(d.Roles)),
-	}
-	var err error
-	if db.CataloguePass, err = readSecret(d.Catalogue.PasswordFile); err != nil {
-		return db, err
-	}
-	for _, r := range d.Roles {
-		if db.Roles[r.Name], err = readSecret(r.PasswordFile); err != nil {
-			return db, err
-		}
-	}
-	return db, nil
 }
 
 // readSecret reads a file that holds one line.

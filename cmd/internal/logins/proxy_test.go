@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,7 @@ import (
 	"shiguan/policy"
 	"shiguan/proxy"
 	"shiguan/proxy/auth"
+	"shiguan/proxy/quota"
 )
 
 // server is the PostgreSQL that all tests share. What a test changes there it undoes.
@@ -119,11 +121,16 @@ func newDoor(t *testing.T, change func(*proxy.Options)) (*door, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	book, err := quota.Open(filepath.Join(d.log.Dir, "limits.jsonl"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { book.Close() })
 	o := proxy.Options{
-		Log: d.log.Log, SubjectKey: d.log.Subjects, People: people(t, "ann", "bob"), Policy: pol, Registerer: d.metrics, Version: "test",
+		Quota: book, Log: d.log.Log, SubjectKey: d.log.Subjects, People: people(t, "ann", "bob"), Policy: pol, Registerer: d.metrics, Version: "test",
 		Logger: slog.New(slog.NewTextHandler(d.said, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Databases: []proxy.Database{{Name: databaseName, Host: server.Host, Port: uint16(server.Port), DBName: databaseName,
-			CatalogueUser: "catalogue", CataloguePass: password, Roles: map[string]string{"clerk": password}}},
+		Databases: []proxy.Database{{Name: databaseName, DBName: databaseName, Addresses: []proxy.Address{{Host: server.Host, Port: uint16(server.Port)}},
+			CatalogueUser: "catalogue", Catalogue: proxy.Secret{Password: password}, Roles: map[string]proxy.Secret{"clerk": {Password: password}}}},
 	}
 	if change != nil {
 		change(&o)
@@ -139,6 +146,12 @@ var verifier = sync.OnceValues(func() (string, error) { return auth.NewVerifier(
 // certificate", goes into the entry.
 func people(t *testing.T, entries ...string) *auth.People {
 	t.Helper()
+	return peopleAs(t, "clerk", entries...)
+}
+
+// peopleAs is people who become this role.
+func peopleAs(t *testing.T, role string, entries ...string) *auth.People {
+	t.Helper()
 	v, err := verifier()
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +165,7 @@ func people(t *testing.T, entries ...string) *auth.People {
 		if !strings.Contains(more, "login: certificate}") && !strings.HasSuffix(more, "login: certificate") {
 			more += ", verifier: \"" + v + "\""
 		}
-		text += fmt.Sprintf("  - {user: %s, department: civil-affairs, position: clerk, role: clerk%s}\n", user, more)
+		text += fmt.Sprintf("  - {user: %s, department: civil-affairs, position: clerk, role: %s%s}\n", user, role, more)
 	}
 	p, err := auth.ParsePeople("people.yaml", []byte(text))
 	if err != nil {
