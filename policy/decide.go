@@ -14,16 +14,27 @@ import (
 // A request without an Analysis (the text was not understood) is refused, unless a transparent rule holds: then it is
 // allowed, without plans.
 func (p *Policy) Decide(r Request) Decision {
+	d := p.decide(r)
+	if p.ceiling == nil {
+		return *d
+	}
+	return *p.both(r, p.ceiling.decide(r), d)
+}
+
+// decide is the decision of one level.
+func (p *Policy) decide(r Request) *Decision {
 	s := p.standing(r)
 	if r.Analysis == nil {
-		return p.unanalysed(s)
+		d := p.unanalysed(s)
+		return &d
 	}
 	if len(s.rules) > maxRemembered {
-		return p.judged(r, s)
+		d := p.judged(r, s)
+		return &d
 	}
 	key := decisionKey{analysis: r.Analysis, person: r.Person, holding: s.bits, purpose: r.Purpose != ""}
 	if d, ok := p.memory.decisions.Get(key); ok {
-		return *d
+		return d
 	}
 	d, ok := p.carried(r, s, key)
 	if !ok {
@@ -32,13 +43,16 @@ func (p *Policy) Decide(r Request) Decision {
 	if !ok || r.Analysis.Kept() {
 		p.memory.decisions.Add(key, &d, d.bytes())
 	}
-	return d
+	return &d
 }
 
 func (p *Policy) judged(r Request, s *standing) Decision { return p.newJudge(&r, s).text(r.Analysis) }
 
 // applies evaluates a rule's condition. One that cannot be evaluated does not hold.
 func (r *rule) applies(request *Request) bool {
+	if !r.granted.holds(request) {
+		return false
+	}
 	ok, err := r.when.holds(request)
 	return ok && err == nil
 }
@@ -68,6 +82,7 @@ func (j *judge) text(a *sql.Analysis) Decision {
 		return Decision{Rule: defaultDeny, Reason: "the text holds no statement that could be allowed"}
 	}
 	var ids []string
+	var grants []string
 	d := Decision{Allow: true, Transparent: j.transparentRule() != nil, Plans: make([]Plan, 0, len(a.Statements))}
 	seen := map[string]bool{}
 	for i := range a.Statements {
@@ -86,12 +101,15 @@ func (j *judge) text(a *sql.Analysis) Decision {
 		for _, r := range out.rules {
 			if !seen[r.id] {
 				seen[r.id], ids = true, append(ids, r.id)
+				if r.granted != nil {
+					grants = append(grants, r.granted.id)
+				}
 			}
 		}
 	}
 	if len(ids) == 0 {
 		ids = []string{everyone}
 	}
-	d.Rule = strings.Join(ids, ",")
+	d.Rule, d.Grant = strings.Join(ids, ","), joinGrants(grants...)
 	return d
 }

@@ -23,7 +23,9 @@ type Request struct {
 	Client      string // address
 	Purpose     string
 	Time        time.Time
-	Analysis    *sql.Analysis
+	// Latest is the latest time that was ever seen, where that is later than Time: then the clock was set back.
+	Latest   time.Time
+	Analysis *sql.Analysis
 	// Text and Env are what Analysis was made of. They are needed to add columns to a statement: without them a statement
 	// that would have to be rewritten is refused.
 	Text string

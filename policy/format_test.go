@@ -20,9 +20,19 @@ func TestFormatExample(t *testing.T) {
 	if !ok || !closed {
 		t.Fatal("FORMAT.md has no yaml example")
 	}
-	if _, err := policy.Parse("FORMAT.md", []byte(example)); err != nil {
+	p, err := policy.Parse("FORMAT.md", []byte(example))
+	if err != nil {
 		t.Fatal(err)
 	}
+	_, rest, _ = strings.Cut(rest, "\n## Grants\n")
+	_, rest, _ = strings.Cut(rest, "```yaml\n")
+	grant, _, closed := strings.Cut(rest, "```")
+	if g, err := p.Grant("FORMAT.md", []byte(grant)); !closed || err != nil {
+		t.Fatal(err)
+	} else if g.BreakGlass() || len(g.Officers()) != 2 {
+		t.Errorf("the example's grant is %+v", g)
+	}
+	example += grant
 	for _, key := range policy.Keys() {
 		if !regexp.MustCompile(`(?m)(^|[\s{,-])` + key + `:`).MatchString(example) {
 			t.Errorf("the example does not show the key %q", key)

@@ -110,7 +110,7 @@ func (j *judge) transparentRule() *rule {
 
 // choose finds the rule that decides one need. Among the rules that allow everything the statement does with the table it
 // is the one that shows most of its sensitive columns in clear, then the one with the widest row limit, then one without
-// daily limits, then the one whose id sorts first: the order of rules in the file means nothing.
+// daily limits, then one that holds without a grant, then the one whose id sorts first: the order of rules in the file means nothing.
 func (j *judge) choose(n *need) (*rule, *refusal) {
 	var best, nearest *rule
 	var faults []string
@@ -139,7 +139,8 @@ func (j *judge) choose(n *need) (*rule, *refusal) {
 
 func (j *judge) better(n *need, a, b *rule) bool {
 	return cmp.Or(cmp.Compare(j.clearCount(a, n), j.clearCount(b, n)), cmp.Compare(a.limit(), b.limit()),
-		compareBool(a.daily.none(), b.daily.none()), cmp.Compare(b.id, a.id)) > 0
+		compareBool(a.daily.none(), b.daily.none()),
+		compareBool(a.granted == nil, b.granted == nil), cmp.Compare(b.id, a.id)) > 0
 }
 
 func compareBool(a, b bool) int {

@@ -24,6 +24,7 @@ type memory struct {
 	bindings  *lru.Cache[*sql.Catalogue, *binding]
 	standings *recent.Cache[circumstances, *standing]
 	decisions *recent.Cache[decisionKey, *Decision]
+	pairs     *recent.Cache[pair, *Decision]
 }
 
 type decisionKey struct {
@@ -45,6 +46,7 @@ func newMemory() *memory {
 		bindings:  bindings,
 		standings: recent.New[circumstances, *standing](rememberedStandings),
 		decisions: recent.New[decisionKey, *Decision](rememberedDecisions),
+		pairs:     recent.New[pair, *Decision](rememberedDecisions),
 	}
 }
 
@@ -83,11 +85,11 @@ func (p *Policy) newStanding(r Request) *standing {
 		if !rule.appliesTo(r.Person) {
 			continue
 		}
-		s.brief = s.brief || rule.when != nil && rule.when.clock()
+		s.brief = s.brief || rule.granted != nil || rule.when != nil && rule.when.clock()
 		if rule.applies(&r) {
 			s.holding = append(s.holding, rule)
 			s.bits |= 1 << min(len(s.rules), maxRemembered-1)
-		} else {
+		} else if rule.granted == nil {
 			s.dormant = append(s.dormant, rule)
 		}
 		s.rules = append(s.rules, rule)

@@ -47,10 +47,21 @@ func (p columnPattern) matches(schema, table, column string) bool {
 	return p.table.matches(schema, table) && (p.column == "" || p.column == column)
 }
 
+// includes reports whether every table that q can stand for is matched by p too.
+func (p tablePattern) includes(q tablePattern) bool {
+	return p == q || p.prefix && (p.schema == "" || p.schema == q.schema) && strings.HasPrefix(q.name, p.name)
+}
+
 // includes reports whether every column that q can stand for is matched by p too.
 func (p columnPattern) includes(q columnPattern) bool {
-	table := p.table == q.table || p.table.prefix && (p.table.schema == "" || p.table.schema == q.table.schema) && strings.HasPrefix(q.table.name, p.table.name)
-	return table && (p.column == "" || p.column == q.column)
+	return p.table.includes(q.table) && (p.column == "" || p.column == q.column)
+}
+
+func (p columnPattern) String() string {
+	if p.column == "" {
+		return p.table.String() + ".*"
+	}
+	return p.table.String() + "." + p.column
 }
 
 func matchesAny(list []columnPattern, schema, table, column string) bool {

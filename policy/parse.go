@@ -17,9 +17,16 @@ import (
 
 // Policy is one checked policy file. It is immutable but for its memory of decisions, and safe for concurrent use.
 type Policy struct {
+	file   string
 	digest string
 	data   []dataColumn // sorted by table and column
 	rules  []*rule      // sorted by id: the order in the file means nothing
+
+	officers  []Officer       // who may sign grants, sorted by name
+	grantable []*grantable    // what they may grant
+	grants    []*Grant        // what they have granted
+	ceiling   *Policy         // the level above, nil where there is one level
+	foreign   []columnPattern // sensitive at the other level only
 
 	memory *memory
 }
@@ -32,13 +39,13 @@ const maxRules = 1024
 
 // Parse reads a policy. file is what errors call it. The error joins one *Problem for each thing that is wrong.
 func Parse(file string, text []byte) (*Policy, error) {
-	spec, problems := decodeStrict(file, text)
+	spec, problems := decodeStrict[fileSpec](file, "the policy", text)
 	if len(problems) > 0 {
 		return nil, join(problems)
 	}
 	c := compiler{file: file, classes: map[string]*class{}, ids: map[string]int{}}
 	sum := sha256.Sum256(text)
-	p := &Policy{digest: "sha256:" + hex.EncodeToString(sum[:])}
+	p := &Policy{file: file, digest: "sha256:" + hex.EncodeToString(sum[:])}
 	c.policy(spec, p)
 	if len(c.problems) > 0 {
 		return nil, join(c.problems)
@@ -90,6 +97,8 @@ func (c *compiler) policy(spec *fileSpec, p *Policy) {
 	for i := range spec.Rules {
 		p.rules = append(p.rules, c.rule(&spec.Rules[i]))
 	}
+	p.officers = c.officers(spec.Officers)
+	p.grantable = c.grantables(spec.Grants, p.officers)
 	slices.SortFunc(p.rules, func(a, b *rule) int { return strings.Compare(a.id, b.id) })
 }
 

@@ -41,6 +41,8 @@ type rule struct {
 
 	restrictsRead, restrictsWrite bool
 	transparent                   bool
+
+	granted *granted // by which grant, for rules that hold only for one
 }
 
 // appliesTo reports whether the rule speaks of this person. Everything that `who` names must agree.

@@ -13,6 +13,43 @@ type fileSpec struct {
 	Data    map[word]map[word]columnSpec `yaml:"data"`
 	Classes map[word]classSpec           `yaml:"classes"`
 	Rules   []ruleSpec                   `yaml:"rules"`
+
+	Officers map[word]officerSpec `yaml:"officers"`
+	Grants   []grantableSpec      `yaml:"grants"`
+}
+
+type officerSpec struct {
+	Department word `yaml:"department"`
+	Key        word `yaml:"key"`
+}
+
+// grantableSpec is a rule that holds only for whom officers grant it to.
+type grantableSpec struct {
+	Rule            ruleSpec `yaml:",inline"`
+	Officers        words    `yaml:"officers"`
+	Signatures      number   `yaml:"signatures"`
+	OtherDepartment bool     `yaml:"other_department"`
+	Longest         word     `yaml:"longest"`
+	BreakGlass      bool     `yaml:"break_glass"`
+}
+
+// grantSpec is one grant, the text that officers sign.
+type grantSpec struct {
+	Version    number    `yaml:"version"`
+	Under      word      `yaml:"under"`
+	Person     word      `yaml:"person"`
+	Department word      `yaml:"department"`
+	Purpose    word      `yaml:"purpose"`
+	Reason     word      `yaml:"reason"`
+	From       word      `yaml:"from"`
+	Until      word      `yaml:"until"`
+	May        words     `yaml:"may"`
+	On         words     `yaml:"on"`
+	Columns    words     `yaml:"columns"`
+	Set        words     `yaml:"set"`
+	Clear      words     `yaml:"clear"`
+	Match      words     `yaml:"match"`
+	Limit      limitSpec `yaml:"limit"`
 }
 
 type columnSpec struct {
@@ -79,20 +116,29 @@ var specNames = map[string]struct {
 	"ruleSpec":   {"a rule", ruleSpec{}},
 	"whoSpec":    {"who", whoSpec{}},
 	"limitSpec":  {"limit", limitSpec{}},
+
+	"officerSpec":   {"an officer", officerSpec{}},
+	"grantableSpec": {"a rule under grants", grantableSpec{}},
+	"grantSpec":     {"a grant", grantSpec{}},
 }
 
 // kindNames says what the decoder wanted where it found something else.
 var kindNames = map[string]string{
-	"policy.fileSpec":                   "a mapping that begins with version: 1",
-	"policy.columnSpec":                 "a mapping such as {class: phone}",
-	"policy.classSpec":                  "a mapping such as {mask: keep, first: 3}",
-	"policy.ruleSpec":                   "a rule, a mapping that begins with id",
-	"policy.whoSpec":                    "a mapping such as {department: tax, position: clerk}",
-	"policy.limitSpec":                  "a mapping such as {rows: 200}",
-	"[]policy.ruleSpec":                 "a list of rules",
-	"bool":                              "true or false",
-	"map[policy.word]policy.columnSpec": "a mapping from column to {class: …}",
-	"map[policy.word]policy.classSpec":  "a mapping from class to {mask: …}",
+	"policy.fileSpec":                    "a mapping that begins with version: 1",
+	"policy.columnSpec":                  "a mapping such as {class: phone}",
+	"policy.classSpec":                   "a mapping such as {mask: keep, first: 3}",
+	"policy.ruleSpec":                    "a rule, a mapping that begins with id",
+	"policy.whoSpec":                     "a mapping such as {department: tax, position: clerk}",
+	"policy.limitSpec":                   "a mapping such as {rows: 200}",
+	"policy.officerSpec":                 "a mapping such as {department: audit-office, key: …}",
+	"policy.grantableSpec":               "a rule, a mapping that begins with id",
+	"policy.grantSpec":                   "a grant, a mapping that begins with version: 1",
+	"[]policy.grantableSpec":             "a list of rules",
+	"map[policy.word]policy.officerSpec": "a mapping from officer to {department: …, key: …}",
+	"[]policy.ruleSpec":                  "a list of rules",
+	"bool":                               "true or false",
+	"map[policy.word]policy.columnSpec":  "a mapping from column to {class: …}",
+	"map[policy.word]policy.classSpec":   "a mapping from class to {mask: …}",
 	"map[policy.word]map[policy.word]policy.columnSpec": "a mapping from table to its sensitive columns",
 }
 
@@ -102,9 +148,10 @@ type word struct {
 	line int
 }
 
-// UnmarshalYAML takes a YAML string and nothing else: a number or true in its place is a slip of the pen.
+// UnmarshalYAML takes a YAML string, or a time as it is written, and nothing else: a number or true in its place is a slip
+// of the pen.
 func (w *word) UnmarshalYAML(n *yaml.Node) error {
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" && n.ShortTag() != "!!timestamp" {
 		return wrongNode(n, "a string here (put it in quotes)")
 	}
 	*w = word{n.Value, n.Line}

@@ -35,9 +35,9 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%s:%d: %s", p.File, p.Line, message)
 }
 
-// decodeStrict reads the one YAML document of a policy file. Besides unknown and repeated keys it refuses what a signer
+// decodeStrict reads the one YAML document of a file. Besides unknown and repeated keys it refuses what a signer
 // could overlook: keys without a value, anchors and aliases, and whatever follows the document.
-func decodeStrict(file string, text []byte) (*fileSpec, []*Problem) {
+func decodeStrict[T any](file, what string, text []byte) (*T, []*Problem) {
 	var tree yaml.Node
 	if err := yaml.Unmarshal(text, &tree); err != nil {
 		return nil, yamlProblems(file, err)
@@ -45,16 +45,16 @@ func decodeStrict(file string, text []byte) (*fileSpec, []*Problem) {
 	if found := treeProblems(file, &tree, ""); len(found) > 0 {
 		return nil, found
 	}
-	spec := new(fileSpec)
+	spec := new(T)
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	if err := d.Decode(spec); errors.Is(err, io.EOF) {
-		return nil, []*Problem{{File: file, Message: "the policy is empty: begin with version: 1"}}
+		return nil, []*Problem{{File: file, Message: what + " is empty: begin with version: 1"}}
 	} else if err != nil {
 		return nil, yamlProblems(file, err)
 	}
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, []*Problem{{File: file, Message: "a second YAML document follows: a policy is one document, remove the --- and what follows"}}
+		return nil, []*Problem{{File: file, Message: "a second YAML document follows: " + what + " is one document, remove the --- and what follows"}}
 	}
 	return spec, nil
 }
@@ -67,7 +67,7 @@ func treeProblems(file string, n *yaml.Node, key string) []*Problem {
 	}
 	switch {
 	case n.Anchor != "" || n.Kind == yaml.AliasNode:
-		add("anchors and aliases are not allowed: write it out, so that whoever signs the policy reads all of it")
+		add("anchors and aliases are not allowed: write it out, so that whoever signs it reads all of it")
 	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" && !(key == "mask" && n.Value == "null"):
 		if key == "" {
 			add("a list entry or the whole document has no value: write one or remove it")
@@ -130,6 +130,10 @@ func yamlProblem(file, text string) *Problem {
 func specKeys(of any) []string {
 	var keys []string
 	for f := range reflect.TypeOf(of).Fields() {
+		if f.Tag.Get("yaml") == ",inline" {
+			keys = append(keys, specKeys(reflect.Zero(f.Type).Interface())...)
+			continue
+		}
 		keys = append(keys, f.Tag.Get("yaml"))
 	}
 	return keys
