@@ -82,7 +82,7 @@ func (j *judge) rewrite(a *sql.Analysis, i int, add []sql.AppendCandidate) (stri
 	return b.Statements[i].Text, true
 }
 
-// commonPrefix is where an addition begins: what is added begins with a comma, and none stood there.
+// commonPrefix is where an addition may be thought to begin: up to there the texts are the same.
 func commonPrefix(a, b string) int {
 	n := 0
 	for n < len(a) && n < len(b) && a[n] == b[n] {

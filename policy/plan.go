@@ -13,6 +13,9 @@ func (j *judge) plan(a *sql.Analysis, i int, out *judgement) (Plan, *refusal) {
 	s := &a.Statements[i]
 	p := Plan{Statement: s, Transparent: out.open != nil, FilterErrors: j.touchesMasked(s, out), Pinned: j.binding.pinned(s)}
 	rows := rowsOf(s)
+	if refused := j.linkedWrite(s, out); refused != nil {
+		return Plan{}, refused
+	}
 	switch {
 	case s.Verb == sql.Explain:
 		p.AnyOutputs = true
@@ -35,6 +38,9 @@ func (j *judge) plan(a *sql.Analysis, i int, out *judgement) (Plan, *refusal) {
 		return Plan{}, refused
 	}
 	if refused := j.nameSubjects(a, i, rows, out, &p); refused != nil {
+		return Plan{}, refused
+	}
+	if refused := j.settleOrder(a, i, rows, out, &p); refused != nil {
 		return Plan{}, refused
 	}
 	if returnsRows(s) {

@@ -126,7 +126,10 @@ var mixing = []string{"over", "rollup", "cube", "sets"}
 // mixesRows reports whether an expression in the result could be computed from rows of other persons than the one the row
 // names. The words are looked for as plain text, in the statement (but for literals) and in the views it reads: to find one too many refuses
 // a statement, to miss one is not possible, since keywords cannot be spelled otherwise.
-func (j *judge) mixesRows(rows *sql.Statement) bool {
+func (j *judge) mixesRows(rows *sql.Statement) bool { return j.mentions(rows, mixing) }
+
+// mentions reports whether one of the words stands in a statement's text or in that of a view it reads.
+func (j *judge) mentions(rows *sql.Statement, words []string) bool {
 	texts := []string{sql.WithoutLiterals(rows.Text)}
 	for _, t := range rows.Tables {
 		if r := j.binding.catalogue.Relation(t.OID); r != nil && t.Kind == 'v' {
@@ -135,7 +138,7 @@ func (j *judge) mixesRows(rows *sql.Statement) bool {
 	}
 	return slices.ContainsFunc(texts, func(text string) bool {
 		text = strings.ToLower(text)
-		return slices.ContainsFunc(mixing, func(word string) bool { return strings.Contains(text, word) })
+		return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
 	})
 }
 

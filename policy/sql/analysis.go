@@ -32,6 +32,10 @@ type Statement struct {
 	// Aggregated says that no output is a row of a table: the statement groups, or every output is an aggregate.
 	Aggregated bool
 
+	// OrderShows names what in the statement lets the order in which the server finds rows show in values, or in which rows
+	// there are: window functions, LIMIT in a subquery, string_agg and the like. "" when it shows in the order of rows at most.
+	OrderShows string
+
 	Block    Block // effect on the transaction block
 	MayWrite bool  // false only when it provably changes nothing in the database
 	DDL      bool  // changes the catalogue

@@ -14,6 +14,7 @@ type appendPoint struct {
 	last      int // where the last element of the select list or RETURNING begins in the whole text
 	returning bool
 	ranges    []*entry
+	rows      rowShape
 }
 
 // AppendCandidate is a column that can be added to the end of a statement's outputs without changing its rows.

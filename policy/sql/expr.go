@@ -335,6 +335,7 @@ func (an *analyser) subLink(s *scope, l *pg_query.SubLink) value {
 			out.typ = q.columns[0].typ
 		}
 	case pg_query.SubLinkType_ARRAY_SUBLINK:
+		an.shows("ARRAY (SELECT …)")
 		if len(q.columns) == 1 {
 			if t := an.cat.types[q.columns[0].typ]; t != nil {
 				out.typ = t.Array

@@ -166,6 +166,9 @@ func (an *analyser) rangeSubselect(s *scope, r *pg_query.RangeSubselect) *entry 
 		e.columns = append(e.columns, field{f.name, f.value.through(q.keepsRows)})
 	}
 	an.aliased(e, r.Alias)
+	if e.alias == "" {
+		an.shows("a subquery in FROM without a name")
+	}
 	return e
 }
 

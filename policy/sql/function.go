@@ -47,6 +47,7 @@ func (an *analyser) funcCall(s *scope, f *pg_query.FuncCall) value {
 		an.condition(own, f.AggFilter, nil)
 	}
 	if f.Over != nil {
+		an.shows("the window function " + name[len(name)-1] + "()")
 		s.windows = true
 		an.window(own, f.Over)
 	}
@@ -56,6 +57,7 @@ func (an *analyser) funcCall(s *scope, f *pg_query.FuncCall) value {
 	if !aggregate {
 		return r.value
 	}
+	an.aggregateShows(r, name[len(name)-1])
 	s.aggregates = true
 	for up := s; up.sublink && up.up != nil; up = up.up {
 		up.up.mayAggregate = true
@@ -154,6 +156,9 @@ func (an *analyser) call(name []string, args []value, decorated bool) result {
 
 // calls notes a function that may run under a name, where it is unsafe.
 func (an *analyser) calls(f *Function, name string) {
+	if f.Volatility == "v" {
+		an.shows(name + "()")
+	}
 	if why := an.cat.unsafe(f); why != "" {
 		an.function(FunctionUse{OID: f.OID, Schema: an.cat.names[f.Namespace], Name: name, Why: why})
 	}

@@ -12,6 +12,7 @@ type query struct {
 	keepsRows bool
 	grouped   bool // groups or aggregates
 	plain     bool // output columns may be appended: see Appendable
+	rows      rowShape
 	scope     *scope
 	conds     *conditions
 	target    *Relation // what INSERT, UPDATE or DELETE writes to
@@ -62,6 +63,7 @@ func (an *analyser) selectQuery(s *scope, sel *pg_query.SelectStmt, use Use) que
 		}
 		an.writes = true // row locks are written to the rows
 	}
+	an.limitShows(s, sel)
 	an.limit(s, sel.LimitOffset)
 	an.limit(s, sel.LimitCount)
 	return q
@@ -99,6 +101,15 @@ func (an *analyser) plainSelect(s *scope, sel *pg_query.SelectStmt, use Use) que
 	q.grouped = len(sel.GroupClause) > 0 || sel.HavingClause != nil || s.aggregates
 	q.keepsRows = !q.grouped && !s.mayAggregate && !s.windows && len(sel.DistinctClause) == 0
 	q.plain = q.keepsRows && len(sel.FromClause) > 0
+	switch {
+	case q.plain:
+		q.rows = plainRows
+	case s.mayAggregate || s.windows:
+	case len(sel.GroupClause) > 0 || len(sel.DistinctClause) > 0:
+		q.rows = groupedRows
+	case q.grouped:
+		q.rows = oneRow
+	}
 	return q
 }
 
@@ -124,6 +135,7 @@ func (an *analyser) distinct(s *scope, clause []*pg_query.Node) {
 		}
 		return
 	}
+	an.shows("DISTINCT ON")
 	for _, n := range clause {
 		an.use(an.sortKey(s, n, false), UseGroup)
 	}

@@ -16,6 +16,8 @@ type recorder struct {
 	places    []occurrence
 	writes    bool
 	params    int
+	// orderShows is the first thing met that lets the order of rows show; see Statement.OrderShows.
+	orderShows string
 }
 
 type tableKey struct {
@@ -110,6 +112,9 @@ func (r *recorder) merge(o *recorder, via string) (shift int) {
 		r.function(f)
 	}
 	r.writes = r.writes || o.writes
+	if o.orderShows != "" {
+		r.shows(o.orderShows)
+	}
 	return r.replay(o.places, 1)
 }
 
@@ -131,6 +136,7 @@ func (r *recorder) fill(s *Statement) {
 	s.Occurrences = r.occurrencesRead()
 	s.Params = r.params
 	s.touched = r.direct
+	s.OrderShows = r.orderShows
 	if r.writes || len(r.functions) > 0 {
 		s.MayWrite = true
 	}

@@ -70,8 +70,8 @@ func (an *analyser) outputs(s *Statement, q query) {
 			s.Aggregated = s.Aggregated && o.Aggregate
 		}
 	}
+	s.tail.last, s.tail.returning, s.tail.rows = int(q.last), s.Verb != Select, q.rows
 	if q.plain && len(q.columns) > 0 && q.last >= 0 {
-		s.tail.last, s.tail.returning = int(q.last), s.Verb != Select
 		for _, it := range q.scope.items {
 			if it.relation && it.alias != "" {
 				s.tail.ranges = append(s.tail.ranges, it.entry)

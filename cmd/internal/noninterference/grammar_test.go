@@ -84,9 +84,13 @@ func (g *grammar) query(plain bool) string {
 func (g *grammar) from() string {
 	first := g.table()
 	for g.one(4) && len(g.tables) < 4 {
-		switch kind := g.pick("join", "left join", ",", "natural join", "using"); kind {
+		before := g.tables[len(g.tables)-1]
+		switch kind := g.pick("join", "left join", ",", "natural join", "using", "match", "match", "match"); kind {
+		case "match": // what the clerk may do with a masked number
+			first += " " + g.pick("join ", "left join ", "right join ", "full join ") + g.table()
+			first += " on " + before.alias + ".id_number = " + g.tables[len(g.tables)-1].alias + ".id_number"
 		case ",":
-			first += ", " + g.pick("", "lateral ") + g.table()
+			first += ", " + g.few()
 		case "natural join":
 			first += " natural join " + g.table()
 		case "using":
@@ -118,6 +122,18 @@ func (g *grammar) table() string {
 	}
 	g.tables = append(g.tables, ranged{alias, columns})
 	return name + " as " + alias
+}
+
+// few are some rows of a table: products of whole tables take too long.
+func (g *grammar) few() string {
+	g.serial++
+	alias := fmt.Sprintf("t%d", g.serial)
+	name, which := "civil.households", " where household_id < 10012"
+	if g.one(2) {
+		name, which = "civil.citizens", " where birth_date < '1931-01-01'"
+	}
+	g.tables = append(g.tables, ranged{alias, cityTables[name]})
+	return g.pick("", "lateral ") + "(select * from " + name + which + ") as " + alias
 }
 
 // derived is a subquery in FROM whose columns are known: some of one table's, perhaps under each other's names.

@@ -1,6 +1,7 @@
 package noninterference
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -42,7 +43,7 @@ func TestRandom(t *testing.T) {
 		}
 	}
 	var next atomic.Int64
-	var count [3]atomic.Int64
+	var count [4]atomic.Int64
 	var members sync.WaitGroup
 	for range crew {
 		p := open(t, "civil_clerk", "case-2026-114")
@@ -52,16 +53,20 @@ func TestRandom(t *testing.T) {
 				if err != nil {
 					t.Errorf("statement %d: %v", n, err)
 				}
-				count[map[verdict]int{allowed: 0, refused: 1, failed: 2}[v]].Add(1)
+				count[map[verdict]int{allowed: 0, refused: 1, failed: 2, slow: 3}[v]].Add(1)
 			}
 		})
 	}
 	members.Wait()
-	t.Logf("%d allowed, %d refused, %d failed", count[0].Load(), count[1].Load(), count[2].Load())
-	if total := int64(howMany()); count[0].Load() < total/20 && !t.Failed() {
-		t.Errorf("only %d of %d statements were allowed: the others could not leak", count[0].Load(), total)
+	t.Logf("%d allowed, %d refused, %d failed, %d took too long in one world", count[0].Load(), count[1].Load(), count[2].Load(), count[3].Load())
+	if total := int64(howMany()); (count[0].Load() < total/20 || count[3].Load() > 3+total/1000) && !t.Failed() {
+		t.Errorf("of %d statements %d were allowed and %d took too long: the others could not leak", total, count[0].Load(), count[3].Load())
 	}
 }
+
+// slow is the verdict on a statement whose answer did not come in time in one of the worlds: how long it takes is not asked.
+// There may be few of them.
+const slow verdict = "slow"
 
 // unsettled are statements whose answer depends on more than the values of the tables.
 var unsettled = regexp.MustCompile(`(?i)now\(|random|clock|txid|pid|sizes?\(|relpages|explain.*analyze|tablesample|current_timestamp|pg_stat|notify|sleep`)
@@ -81,30 +86,15 @@ func (p *pair) random(t *testing.T, r *rand.Rand, corpus []string) (verdict, err
 		f = forms[0]
 	}
 	s := f.make(text, nil)
-	unordered := joins(text)
-	v, _, leak, err := p.ask(s, unordered, true)
-	if leak != "" && !(unordered && cuts(text, f.name)) && !p.byChance(s, unordered) {
+	v, said, leak, err := p.ask(s, false, true)
+	switch {
+	case leak == "":
+	case bytes.HasSuffix(said[len(said)-1], late) || strings.Contains(leak, string(late)):
+		return slow, err
+	case !p.byChance(s, false):
 		t.Errorf("LEAK %s: %s\n\t%s", f.name, text, leak)
 	}
 	return v, err
-}
-
-// joins reports whether rows of several tables meet, by a masked number that the clerk may match: then the order in which
-// the server returns them is its own (policy/FORMAT.md, masked columns).
-func joins(text string) bool {
-	text = strings.ToLower(text)
-	return strings.Count(text, "civil.")+strings.Count(text, "housing.") > 1
-}
-
-// cuts reports whether only some of the rows are shown, which others may be when their order is left open.
-func cuts(text, form string) bool {
-	for _, part := range inPart {
-		if form == part {
-			return true
-		}
-	}
-	text = strings.ToLower(text)
-	return strings.Contains(text, "limit") || strings.Contains(text, "offset") || strings.Contains(text, "fetch") || strings.Contains(text, "distinct on")
 }
 
 var word = regexp.MustCompile(`[A-Za-z_][A-Za-z_0-9.]*|'[^']*'|[0-9]+|[^\sA-Za-z_0-9']`)

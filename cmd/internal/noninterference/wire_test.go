@@ -26,6 +26,9 @@ type client struct {
 	database string
 }
 
+// late is what is written into what came when nothing comes any more.
+var late = []byte("nothing comes")
+
 // frame is one message of the server, header included.
 type frame []byte
 
@@ -120,7 +123,7 @@ func (c *client) own(b []byte) []byte {
 func (c *client) end(err error) frame {
 	c.Close()
 	if e, ok := err.(net.Error); ok && e.Timeout() {
-		return frame("!\x00\x00\x00\x04nothing comes")
+		return append(frame("!\x00\x00\x00\x04"), late...)
 	}
 	return frame("!\x00\x00\x00\x04closed")
 }
