@@ -2,6 +2,7 @@ package noninterference
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,6 +57,24 @@ func (w *worlds) alike(ctx context.Context, person string) error {
 		}
 	}
 	return nil
+}
+
+// vacuum goes on until every page is known to be visible to all. One transaction of another session that is open meanwhile
+// (the proxy reads the catalogue, sessions of the tests end) keeps pages from that, in one world and not in the other.
+func vacuum(ctx context.Context, conn *pgx.Conn, tables []string) error {
+	for until := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := conn.Exec(ctx, "VACUUM (FREEZE, ANALYZE) "+strings.Join(tables, ", ")); err != nil {
+			return err
+		}
+		var visible bool
+		err := conn.QueryRow(ctx, "SELECT bool_and(relallvisible = relpages) FROM pg_class WHERE oid = ANY (cast($1::text[] AS regclass[]))", tables).Scan(&visible)
+		if err != nil || visible {
+			return err
+		}
+		if time.Now().After(until) {
+			return errors.New("after 30 seconds of vacuum there are pages that are not visible to all")
+		}
+	}
 }
 
 // still waits until no vacuum runs that nobody of us started.
