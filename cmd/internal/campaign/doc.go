@@ -3,7 +3,7 @@
 // proxy or the log.
 //
 // Its verdicts come from outside: clients that note what reached them and compare it with the log afterwards (the ledger),
-// strace, and the tlog-tiles checker of another project. What needs its own city starts one; the rest share one.
+// strace, a FUSE file system with faults, and the tlog-tiles checker of another project. What needs its own city starts one; the rest share one.
 //
 // SHIGUAN_TEST_LONG=1 makes the campaigns longer, and -campaign.kills=N sets the number of kills.
 package campaign
