@@ -234,6 +234,19 @@ func TestWithoutLiterals(t *testing.T) {
 	}
 }
 
+func TestShape(t *testing.T) {
+	for text, want := range map[string]string{
+		"select  name\nfrom t -- secret\nwhere a = 'it''s' and b in (1, 2.5,-3e4)":                                               "select name from t where a = ? and b in (?, ?,-?)",
+		`select "Col", U&"d\0061t", a1, $1 from t /* x */ where e = E'\'' or f = U&'x' or g = $$y$$ or h = $q$z$q$ or i = B'01'`: `select "Col", U&"d\0061t", a1, $1 from t where e = ? or f = ? or g = ? or h = ? or i = ?`,
+		"select .5, 0x1F, 1_000": "select ?, ?, ?",
+		"select 'open":           "",
+	} {
+		if got := sql.Shape(text); got != want {
+			t.Errorf("%s\n is %s\nwant %s", text, got, want)
+		}
+	}
+}
+
 func BenchmarkCache(b *testing.B) {
 	cat := city(b)
 	const query = "select name, phone from civil.citizens where birth_date = '1985-08-02' and id_number = '%018d'"

@@ -191,3 +191,43 @@ func WithoutLiterals(text string) string {
 	}
 	return b.String() + text[at:]
 }
+
+// Shape is the text with a ? for every constant and single blanks between words, fit to be shown to those who may not see
+// what was asked for; "" when the text cannot be read.
+func Shape(text string) string {
+	l := &lexer{text: text, chain: []int{0}, joined: []int{0}}
+	var b strings.Builder
+	gap := false
+	for l.pos < len(text) {
+		start, before := l.pos, l.tokens
+		if l.next() != nil {
+			return ""
+		}
+		if l.tokens == before { // white space, or a comment, which may hold anything
+			gap = true
+			continue
+		}
+		if gap && b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		gap = false
+		if token := text[start:l.pos]; constantToken(token) {
+			b.WriteByte('?')
+		} else {
+			b.WriteString(token)
+		}
+	}
+	return b.String()
+}
+
+// constantToken tells strings and numbers of every spelling from names, words and operators.
+func constantToken(t string) bool {
+	switch c := t[0]; {
+	case c == '"' || len(t) > 2 && t[2] == '"' && t[1] == '&':
+		return false
+	case c == '$':
+		return !digits(t[1:])
+	default:
+		return isDigit(c) || c == '.' && len(t) > 1 || strings.HasSuffix(t, "'")
+	}
+}

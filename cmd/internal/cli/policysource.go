@@ -32,6 +32,13 @@ func (s *policySource) addDatabase(cmd *cobra.Command) {
 	f.StringVar(&s.database, "database", "", "which database of --config, when it has several")
 }
 
+// addCatalogue is addDatabase for commands whose --config is somebody else's.
+func (s *policySource) addCatalogue(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.dsn, "dsn", "", "connection string of the database whose tables are meant")
+	f.StringVar(&s.snapshot, "snapshot", "", "a catalogue that policy snapshot recorded, instead of a database")
+}
+
 func (s *policySource) addAll(cmd *cobra.Command) {
 	s.addDatabase(cmd)
 	f := cmd.Flags()
