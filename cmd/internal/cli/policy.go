@@ -39,7 +39,7 @@ policy/FORMAT.md.`,
 		Args: cobra.NoArgs,
 	}
 	cmd.AddCommand(policyCheckCommand(catalogueOf), policyExplainCommand(catalogueOf), policyTestCommand(catalogueOf),
-		policySnapshotCommand(catalogueOf), policyDiffCommand(catalogueOf))
+		policySnapshotCommand(catalogueOf), policyDiffCommand(catalogueOf), policyDiscoverCommand())
 	return cmd
 }
 

@@ -93,6 +93,7 @@ func newTable(w io.Writer, header ...any) table.Writer {
 type progress struct {
 	w     io.Writer
 	what  string
+	unit  string // what is counted
 	on    bool
 	shown time.Time
 	drawn bool
@@ -101,7 +102,7 @@ type progress struct {
 // newProgress draws on w if that is a terminal; what says what is being done, such as "reading the log".
 func newProgress(w io.Writer, what string) *progress {
 	_, on := terminalWidth(w)
-	return &progress{w: w, what: what, on: on, shown: time.Now()}
+	return &progress{w: w, what: what, unit: "records", on: on, shown: time.Now()}
 }
 
 // update is called as often as the work likes; it draws ten times a second at most, and nothing for work that is quick.
@@ -114,7 +115,7 @@ func (p *progress) update(done, total uint64) {
 	if total > 0 {
 		share = fmt.Sprintf(" of %d (%d%%)", total, 100*min(done, total)/total)
 	}
-	fmt.Fprintf(p.w, "\r\x1b[K%s: %d%s records", p.what, done, share)
+	fmt.Fprintf(p.w, "\r\x1b[K%s: %d%s %s", p.what, done, share, p.unit)
 }
 
 // wipe removes the line again.
