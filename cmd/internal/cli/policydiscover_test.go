@@ -60,7 +60,7 @@ func TestPolicyDiscover(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := conn.Config()
-	dsn := keywordDSN("host", config.Host, "port", fmt.Sprint(config.Port), "dbname", "civil", "user", "looker", "password", "x")
+	dsn := fmt.Sprintf("host=%s port=%d dbname=civil user=looker password=x", config.Host, config.Port)
 
 	out := shiguan(t, "policy", "discover", dsn).must(t, ExitOK, "not looked at: civil.secret: the role may not read it", "Looked at")
 	want := []string{"\n  '\"Alt\".\"Firmen\"':\n", "    Code: {class: credit_code} # 50 of 50 sampled values are unified social credit codes", "    mail: {class: email}", "    card: {class: bank_card}",
