@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"shiguan/auditlog/record"
 	"shiguan/policy"
@@ -226,7 +227,10 @@ func asUnread(r *record.Record, plan *policy.Plan, v *verdict) {
 				why = "what it runs was not analysed"
 			}
 			r.Detail = map[string]string{"not_analysed": why}
-			return
+			break
 		}
+	}
+	if !utf8.ValidString(r.Statement) { // in another encoding
+		r.SetStatement([]byte(r.Statement))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -185,6 +186,10 @@ func (c *conn) letIn(asked *params, statuses []wire.Param) *wire.Error {
 	receipt, err := c.trail.fact(record.KindSessionOpened, func(r *record.Record) {
 		r.Auth, r.Purpose, r.Version = asked.auth, c.purpose.Value(), c.srv.opt.Version
 		r.TLS, r.Detail = c.client.version(), c.client.certified()
+		if r.Detail == nil {
+			r.Detail = map[string]string{}
+		}
+		r.Detail["backend"] = strconv.FormatUint(uint64(c.serverPID), 10) // as the server's own log calls the session
 	})
 	if err != nil {
 		c.srv.logFailed(err)
