@@ -35,10 +35,8 @@ type faultyDisk struct {
 func newFaultyDisk(t *testing.T) *faultyDisk {
 	t.Helper()
 	d := &faultyDisk{mount: t.TempDir(), under: t.TempDir()}
-	root := &fs.LoopbackRoot{Path: d.under, NewNode: func(data *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
-		return &faultyNode{fs.LoopbackNode{RootData: data}, d}
-	}}
-	root.RootNode = root.NewNode(root, nil, "", nil)
+	root := &fs.LoopbackRoot{Path: d.under}
+	root.RootNode = &faultyNode{&fs.LoopbackNode{RootData: root}, d}
 	server, err := fs.Mount(d.mount, root.RootNode, &fs.Options{MountOptions: fuse.MountOptions{DirectMount: true, FsName: "faulty"}})
 	if err != nil {
 		t.Fatalf("mounting a file system with faults takes FUSE: be root, or install fuse3, or run `make test`, which does: %v", err)
@@ -89,8 +87,13 @@ func (d *faultyDisk) fails(op string) syscall.Errno {
 
 // faultyNode is a file or directory of a faultyDisk.
 type faultyNode struct {
-	fs.LoopbackNode
+	*fs.LoopbackNode
 	disk *faultyDisk
+}
+
+// WrapChild makes all nodes below one faulty like it.
+func (n *faultyNode) WrapChild(_ context.Context, ops fs.InodeEmbedder) fs.InodeEmbedder {
+	return &faultyNode{ops.(*fs.LoopbackNode), n.disk}
 }
 
 func (n *faultyNode) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
