@@ -249,18 +249,16 @@ func (s *Server) release() {
 	s.reserved--
 }
 
-// enlist turns a reserved place into a session and gives it a cancel key.
+// enlist turns a reserved place into a session and gives it a cancel key: the server's own number of the session, by which
+// clients may ask the server about themselves, unless a session at another server has it, and a secret of ours.
 func (s *Server) enlist(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	rand.Read(c.key.secret[:])
-	for {
+	for c.key.pid = c.serverPID; s.keys[c.key.pid] != nil || c.key.pid == 0; {
 		var b [4]byte
 		rand.Read(b[:])
 		c.key.pid = binary.BigEndian.Uint32(b[:]) >> 1 // clients read it as a signed number
-		if s.keys[c.key.pid] == nil && c.key.pid != 0 {
-			break
-		}
 	}
 	s.keys[c.key.pid] = c
 	s.sessions[c] = struct{}{}
