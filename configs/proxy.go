@@ -13,6 +13,7 @@ type Proxy struct {
 	Witnesses Witnesses  `yaml:"witnesses"` // who co-signs it
 	Databases []Database `yaml:"databases"` // what clients may connect to
 	Limits    Limits     `yaml:"limits"`
+	Loops     int        `yaml:"event_loops"` // that serve the sessions
 }
 
 // What clients may do about TLS.
@@ -91,6 +92,7 @@ func defaultProxy() *Proxy {
 		Metrics:   Metrics{Listen: "127.0.0.1:9432"},
 		Log:       Log{Listen: "127.0.0.1:8432", CheckpointInterval: time.Second, SegmentSize: 64 << 20},
 		Witnesses: Witnesses{MaxLag: time.Minute, OnLag: OnLagWarn},
+		Loops:     1,
 		Limits: Limits{Connections: 5000, Unauthenticated: 4096, LoginTimeout: 30 * time.Second,
 			ConnectTimeout: 10 * time.Second, MessageBytes: 16 << 20, Statements: 10000},
 	}
@@ -105,6 +107,7 @@ func (c *Proxy) check(r *reporter) {
 	c.Log.check(r)
 	c.Witnesses.check(r)
 	c.checkDatabases(r)
+	positive(r, c.Loops, "event_loops")
 	positive(r, c.Limits.Connections, "limits", "connections")
 	positive(r, c.Limits.Unauthenticated, "limits", "unauthenticated")
 	positive(r, c.Limits.LoginTimeout, "limits", "login_timeout")

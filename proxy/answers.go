@@ -6,35 +6,47 @@ import (
 
 	"shiguan/auditlog/record"
 	"shiguan/policy/sql"
+	"shiguan/proxy/poll"
 	"shiguan/proxy/session"
 	"shiguan/proxy/wire"
 )
 
-// serveServer reads the server's messages until the session ends. It is the only goroutine that writes to the client.
-func (c *conn) serveServer() {
-	for {
-		if !c.fromServer.Ready() && !c.holding() || len(c.toClient.buf) >= released {
-			if err := c.release(); err != nil {
-				c.stop(err)
-				return
+// serveServer deals with what the server has sent, as far as the client takes what comes of it.
+func (c *conn) serveServer() error {
+	for n := 0; ; n++ {
+		if n == messagesATurn || c.toClient.waiting() >= released {
+			c.moreAnswered = true
+			return nil
+		}
+		if c.longAnswer != nil {
+			if err := c.pass(c.fromServer, &c.longAnswer, &c.moreAnswered); err != nil {
+				return c.serverGone(err)
 			}
-			if c.fromServer.Buffered() == 0 && c.queue.Idle() {
+			if c.longAnswer != nil {
+				return nil
+			}
+			continue
+		}
+		if !c.fromServer.Ready() && !c.upstream.Readable() {
+			if c.queue.Idle() {
 				c.fromServer.Idle()
 			}
+			return nil
 		}
 		m, err := c.fromServer.Next()
 		var long *wire.TooLongError
 		switch {
-		case errors.As(err, &long):
-			err = c.streamRow(long)
 		case err == nil:
 			err = c.answer(m)
+		case errors.Is(err, poll.ErrAgain):
+			continue
+		case errors.As(err, &long):
+			err = c.streamRow(long)
 		default:
-			err = c.serverGone(err)
+			return c.serverGone(err)
 		}
 		if err != nil {
-			c.stop(err)
-			return
+			return err
 		}
 	}
 }
@@ -42,38 +54,44 @@ func (c *conn) serveServer() {
 // holding reports that rows are held back until the record that names their persons is worth writing.
 func (c *conn) holding() bool {
 	s := c.current.step()
-	return s != nil && len(s.subjects) > 0 && len(c.toClient.buf) < released
+	return s != nil && len(s.subjects) > 0 && c.farewell == ""
 }
 
-// release writes what the client may have now. Rows about persons go out under a record that names them.
-func (c *conn) release() error {
-	if s := c.current.step(); s != nil && len(s.subjects) > 0 {
-		r, err := c.trail.disclosure(s, nil)
-		if err != nil {
-			return err
-		}
+// disclose lets rows about persons leave, under a record that names them, when there are enough of them.
+func (c *conn) disclose() error {
+	if c.holding() && c.toClient.waiting() >= released {
+		return c.discloseNow()
+	}
+	return nil
+}
+
+func (c *conn) discloseNow() error {
+	if !c.holding() {
+		return nil
+	}
+	r, err := c.trail.disclosure(c.current.step(), nil)
+	if err == nil {
 		c.toClient.under(r)
 	}
-	return c.toClient.flush()
+	return err
 }
 
 // serverGone says farewell for whoever closed the server's connection.
 func (c *conn) serverGone(err error) error {
-	if said := c.farewell.Load(); said != nil {
-		return *said
-	}
-	if c.over() {
+	if err := c.discloseNow(); err != nil { // what is held back names persons too
 		return err
 	}
-	if flushed := c.release(); flushed != nil { // what is held back names persons too
-		return flushed
+	switch {
+	case c.gone:
+		c.end("client disconnected")
+	case c.leaving:
+		c.part("client terminated")
+	case c.parted:
+		c.part("connection closed")
+	default:
+		c.lastWord(&wire.Error{Code: "08006", Message: "the database server closed the connection"})
 	}
-	if c.leaving.Load() {
-		c.end("client terminated")
-	} else if !c.parted {
-		c.fatal(&wire.Error{Code: "08006", Message: "the database server closed the connection"})
-	}
-	return err
+	return nil
 }
 
 // answer deals with one message of the server.
@@ -114,7 +132,7 @@ func (c *conn) answer(m wire.Message) error {
 		c.current = e
 		return c.row(e, m)
 	case wire.MsgCopyInResponse:
-		c.copyIn.Store(true)
+		c.copyIn = true
 		e.openNext()
 	case wire.MsgCopyOutResponse:
 		if err := c.copyOut(e, m); err != nil {
@@ -167,9 +185,9 @@ func (c *conn) unasked(m wire.Message) error {
 func (c *conn) checkStatus(name, value string) error {
 	quoting := name == "standard_conforming_strings" && value != "on" || name == "client_encoding" && value != "UTF8"
 	switch {
-	case c.observed.Load():
+	case c.observed:
 		if quoting {
-			c.requoted.Store(true)
+			c.requoted = true
 		}
 	case quoting,
 		name == "server_encoding" && value != "UTF8", // names are cut to a number of bytes there
@@ -202,15 +220,11 @@ func (c *conn) inFlight() *execution {
 	return nil
 }
 
-// settled notes the fate of a definition, the first one it is given, and wakes the client's goroutine if it waits for one.
+// settled notes the fate of a definition, the first one it is given.
 func (c *conn) settled(f *session.Fate, fate uint32) {
-	if f.Get() != session.Pending {
-		return
+	if f.Get() == session.Pending {
+		f.Set(fate)
 	}
-	c.fateMu.Lock()
-	f.Set(fate)
-	c.fateSet.Signal()
-	c.fateMu.Unlock()
 }
 
 // failed deals with an error of the server: the one it had to make in place of a refused statement, or its own.
@@ -243,7 +257,7 @@ func (c *conn) failed(a session.Answer[*execution], m wire.Message) error {
 		if err := c.endStep(e, s, code, nil); err != nil {
 			return err
 		}
-		c.copyIn.Store(false)
+		c.copyIn = false
 		for e.at++; e.at < len(e.steps); e.at++ { // the rest of the string does not run
 			c.endUnrun(&e.steps[e.at])
 		}
@@ -355,7 +369,7 @@ func (c *conn) complete(e *execution, m wire.Message) error {
 	c.current = nil
 	c.filtering = c.filtering || e.filter || s.plan.FilterErrors
 	if e.portal != nil {
-		e.portal.rows.Add(s.rows)
+		e.portal.rows += s.rows
 	}
 	e.at++
 	c.settled(&s.fate, session.Done)
@@ -393,7 +407,7 @@ func (c *conn) endStep(e *execution, s *step, code string, tag []byte) error {
 		Micros: time.Since(s.started).Microseconds(), Tag: string(tag),
 	}
 	if s.plan.Statement.Copy != nil {
-		c.copyIn.Store(false)
+		c.copyIn = false
 	}
 	c.srv.metrics.ran(time.Since(s.started))
 	if len(s.subjects) == 0 {
@@ -418,7 +432,7 @@ func (c *conn) ready(a session.Answer[*execution], m wire.Message, status byte) 
 			c.ddl = false
 			c.db.stale()
 		}
-		c.idleBatch.Store(c.batches + 1)
+		c.idleBatch = c.batches + 1
 	}
 	c.batchEnded()
 	c.batches++

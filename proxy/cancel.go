@@ -3,8 +3,8 @@ package proxy
 import (
 	"context"
 	"crypto/subtle"
-	"time"
 
+	"shiguan/auditlog"
 	"shiguan/auditlog/record"
 	"shiguan/proxy/wire"
 )
@@ -18,28 +18,54 @@ func (s *Server) cancelRequest(r wire.CancelRequest) {
 		s.metrics.cancels.WithLabelValues("unknown").Inc()
 		return
 	}
-	if c.deliverCancel() {
-		s.metrics.cancels.WithLabelValues("delivered").Inc()
-	} else {
-		s.metrics.cancels.WithLabelValues("idle").Inc()
+	told := make(chan bool, 1)
+	c.loop.post(func() { c.guard(func() { c.askCancel(func(delivered bool) { told <- delivered }) }) })
+	result := "idle"
+	select {
+	case delivered := <-told:
+		if delivered {
+			result = "delivered"
+		}
+	case <-c.loop.ended:
 	}
+	s.metrics.cancels.WithLabelValues(result).Inc()
 }
 
-// deliverCancel passes a cancel on while a statement is under way. Nothing new is sent to the server until the server has
-// taken it, or it might hit the next statement.
-func (c *conn) deliverCancel() bool {
-	if !c.cancelling.CompareAndSwap(false, true) {
-		return false // one is under way already; another would do nothing more
+// askCancel passes a cancel on while a statement is under way, once the server has been sent what waits for its record.
+// told hears, in the session's loop, whether it was delivered.
+func (c *conn) askCancel(told func(delivered bool)) {
+	if c.cancel != nil || c.stopping || c.farewell != "" || c.ended || c.queue.Idle() {
+		told(false) // where one is under way, another would do nothing more
+		return
 	}
-	defer c.cancelling.Store(false)
-	if c.lockBusy() {
-		defer c.busy.Unlock()
-	}
-	if c.queue.Idle() {
-		return false
-	}
+	c.cancel = told
+	c.Ready()
+}
+
+// deliverCancel puts the cancel on record and hands it to the server. Nothing new is sent to the server until the server
+// has taken it, or it might hit the next statement.
+func (c *conn) deliverCancel() {
+	told := c.cancel
+	c.cancel = nil
 	receipt, err := c.trail.fact(record.KindCancel, func(*record.Record) {})
-	if err != nil || receipt.Wait() != nil {
+	if err != nil {
+		told(false)
+		return
+	}
+	c.stopping = true
+	c.srv.wg.Go(func() {
+		delivered := c.carryCancel(receipt)
+		c.loop.post(func() {
+			c.stopping = false
+			c.Ready()
+			c.guard(func() { told(delivered) })
+		})
+	})
+}
+
+// carryCancel runs in a goroutine of its own and touches nothing of the session that changes.
+func (c *conn) carryCancel(receipt auditlog.Receipt) bool {
+	if receipt.Wait() != nil {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.srv.limits.ConnectTimeout)
@@ -56,16 +82,3 @@ func (c *conn) deliverCancel() bool {
 	nc.Read(make([]byte, 1)) // the server closes once it has signalled
 	return true
 }
-
-// lockBusy takes the lock, unless it is held for so long that the client's goroutine must be stuck in a write: then the
-// server is not reading, and what a cancel will hit is what keeps it from doing so.
-func (c *conn) lockBusy() bool {
-	for until := time.Now().Add(cancelPatience); !c.busy.TryLock(); time.Sleep(time.Millisecond) {
-		if time.Now().After(until) {
-			return false
-		}
-	}
-	return true
-}
-
-const cancelPatience = time.Second

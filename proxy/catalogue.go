@@ -23,6 +23,10 @@ type database struct {
 	dirty atomic.Bool // a change is known of that known does not show
 	cache *sql.Cache  // what texts touch
 
+	waitMu  sync.Mutex
+	waiting []func(loaded) // who wants a fresh catalogue
+	loading bool           // somebody fetches it for them
+
 	mu    sync.Mutex // one load at a time
 	conn  *pgx.Conn
 	print string // fingerprint of what known was loaded from
@@ -42,14 +46,69 @@ func newDatabase(d Database, timeout time.Duration, log *slog.Logger) *database 
 // stale says that the catalogue has changed. The next decision waits for the new one.
 func (d *database) stale() { d.dirty.Store(true) }
 
-// current is a catalogue that shows every change known of. It fails closed: without one, nothing is decided.
-func (d *database) current(ctx context.Context) (*sql.Catalogue, error) {
+// fresh is a catalogue that shows every change known of, or nil when there is none at hand.
+func (d *database) fresh() *sql.Catalogue {
 	if cat := d.known.Load(); cat != nil && !d.dirty.Load() {
+		return cat
+	}
+	return nil
+}
+
+// request has told called, from another goroutine, with a catalogue that shows every change known of when it was asked for.
+func (d *database) request(told func(loaded)) {
+	d.waitMu.Lock()
+	defer d.waitMu.Unlock()
+	d.waiting = append(d.waiting, told)
+	if !d.loading {
+		d.loading = true
+		go d.tellWaiting()
+	}
+}
+
+// tellWaiting loads the catalogue for those who wait, until nobody does. Who comes during a load may know of a change that
+// it does not show, and waits for the next.
+func (d *database) tellWaiting() {
+	for {
+		d.waitMu.Lock()
+		now := d.waiting
+		d.waiting = nil
+		d.loading = len(now) > 0
+		d.waitMu.Unlock()
+		if len(now) == 0 {
+			return
+		}
+		var got loaded
+		got.cat, got.err = d.current(context.Background())
+		for _, told := range now {
+			told(got)
+		}
+	}
+}
+
+// catalogue is what the message at hand is judged by. Where it must be read first the error is errWait, and where that has
+// failed already, what it failed with.
+func (c *conn) catalogue() (*sql.Catalogue, error) {
+	if c.loaded.cat != nil || c.loaded.err != nil {
+		return c.loaded.cat, c.loaded.err
+	}
+	if cat := c.db.fresh(); cat != nil {
 		return cat, nil
 	}
+	c.loading = true
+	c.db.request(func(got loaded) {
+		c.loop.post(func() {
+			c.loading, c.loaded = false, got
+			c.Ready()
+		})
+	})
+	return nil, errWait
+}
+
+// current is a catalogue that shows every change known of. It fails closed: without one, nothing is decided.
+func (d *database) current(ctx context.Context) (*sql.Catalogue, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if cat := d.known.Load(); cat != nil && !d.dirty.Load() {
+	if cat := d.fresh(); cat != nil {
 		return cat, nil
 	}
 	return d.loadLocked(ctx)

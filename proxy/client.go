@@ -2,10 +2,13 @@ package proxy
 
 import (
 	"errors"
+	"io"
 	"time"
 
+	"shiguan/auditlog"
 	"shiguan/auditlog/record"
 	"shiguan/policy/sql"
+	"shiguan/proxy/poll"
 	"shiguan/proxy/session"
 	"shiguan/proxy/wire"
 )
@@ -17,88 +20,153 @@ const refusedText = "shiguan refused this statement"
 // refusedName is the statement name under which that text is sent where an unnamed one would destroy the client's.
 const refusedName = "shiguan_refused"
 
-// serveClient reads the client's messages until the session ends.
-func (c *conn) serveClient() {
-	for {
-		if !c.fromClient.Ready() || len(c.toServer.buf) >= 64<<10 {
-			if err := c.sendUpstream(); err != nil {
-				c.clientFailed(err)
-				return
+// backlog is how many bytes may wait for the server before the client is not read any more.
+const backlog = 64 << 10
+
+// messagesATurn is how many messages of one side are dealt with before others have their turn.
+const messagesATurn = 256
+
+// serveClient handles what the client has sent, as far as it may be looked at.
+func (c *conn) serveClient() error {
+	for n := 0; ; n++ {
+		if paused, err := c.paused(); paused || err != nil {
+			return err
+		}
+		if n == messagesATurn || c.toServer.waiting() >= backlog {
+			c.moreAsked = true
+			return nil
+		}
+		if c.longAsked != nil {
+			if err := c.pass(c.fromClient, &c.longAsked, &c.moreAsked); err != nil {
+				return err
 			}
-			if c.fromClient.Buffered() == 0 && c.queue.Idle() {
+			if c.longAsked != nil {
+				return nil
+			}
+			continue
+		}
+		if !c.fromClient.Ready() && !c.client.Readable() {
+			if c.queue.Idle() {
 				c.fromClient.Idle()
 			}
+			return nil
 		}
 		m, err := c.fromClient.Next()
 		var long *wire.TooLongError
 		switch {
-		case errors.As(err, &long):
-			err = c.tooLong(long)
 		case err == nil:
 			err = c.handle(m)
+			c.loaded = loaded{}
+		case errors.Is(err, poll.ErrAgain):
+			continue
+		case errors.As(err, &long):
+			err = c.tooLong(long)
+		}
+		if errors.Is(err, errWait) {
+			c.fromClient.Unread(m)
+			return nil
 		}
 		if err != nil {
-			c.clientFailed(err)
-			return
+			return err
 		}
 	}
 }
 
-// errTerminate says that the client took its leave.
-var errTerminate = errors.New("client terminated")
+// errWait says that a message of the client cannot be dealt with yet: nothing has come of it, and it is looked at again.
+// What is waited for stands in the session, or is an answer of the server.
+var errWait = errors.New("the message must wait")
 
-// clientFailed ends the session from the client's side. What must be told to the client goes through the server's
-// goroutine, the only one that writes there.
-func (c *conn) clientFailed(err error) {
-	if errors.Is(err, errTerminate) {
-		c.end("client terminated")
-		return
+// paused reports that the client's next message must wait. When a gate has opened, what was put off comes first.
+func (c *conn) paused() (bool, error) {
+	if c.leaving || c.gone || c.loading {
+		return true, nil
 	}
+	if c.fate != nil && c.fate.Get() == session.Pending {
+		return true, nil
+	}
+	c.fate = nil
+	g := c.gate
+	if g == nil {
+		return false, nil
+	}
+	if !g.opened {
+		return true, nil
+	}
+	if c.gate = nil; g.over == nil {
+		return false, nil
+	}
+	return false, c.refuseRest(c.gated, g.over)
+}
+
+// pass goes on with an over-long message, until all of it has passed, no more is there, or it is time for others.
+func (c *conn) pass(from *wire.Reader, p **passage, more *bool) error {
+	_, err := from.Stream((*p).to)
+	switch {
+	case errors.Is(err, poll.ErrAgain):
+		return nil
+	case errors.Is(err, errPause):
+		*more = true
+		return nil
+	case err != nil:
+		return err
+	}
+	end := (*p).end
+	*p = nil
+	return end()
+}
+
+// boxed puts pieces of an over-long message into an outbox.
+type boxed struct {
+	box     *outbox
+	receipt auditlog.Receipt
+}
+
+func (b boxed) Write(piece []byte) (int, error) {
+	b.box.put(piece, b.receipt)
+	if b.box.waiting() >= backlog {
+		return len(piece), errPause
+	}
+	return len(piece), nil
+}
+
+// swallowed takes the pieces of an over-long message that goes nowhere, and lets others have their turn in between.
+type swallowed struct {
+	to io.Writer
+	n  int
+}
+
+func (s *swallowed) Write(piece []byte) (int, error) {
+	s.to.Write(piece) // a digest, or nothing: takes all
+	if s.n += len(piece); s.n >= 4*backlog {
+		s.n = 0
+		return len(piece), errPause
+	}
+	return len(piece), nil
+}
+
+// clientFailed ends the session from the client's side.
+func (c *conn) clientFailed(err error) {
 	var broken *logError
 	var violation *wire.ProtocolError
 	if errors.As(err, &broken) || errors.As(err, &violation) {
-		c.sayFarewell(err)
-		<-c.ended
+		c.stop(err)
 		return
 	}
-	var lost *upstreamError
-	if errors.As(err, &lost) { // reading tells the server's goroutine, which tells the client
-		<-c.ended
-		return
-	}
-	c.deliverCancel() // nobody waits for the result any more
-	c.end("client disconnected")
+	c.gone = true
+	c.askCancel(func(bool) { c.end("client disconnected") }) // nobody waits for the result any more
 }
-
-// sendUpstream writes what was collected for the server, after the records it must wait for.
-func (c *conn) sendUpstream() error {
-	if len(c.toServer.buf) == 0 {
-		return nil
-	}
-	c.busy.Lock() // not between a cancel request and its delivery
-	defer c.busy.Unlock()
-	err := c.toServer.flush()
-	var broken *logError
-	if err != nil && !errors.As(err, &broken) {
-		return &upstreamError{err}
-	}
-	return err
-}
-
-// upstreamError says that the server takes nothing any more.
-type upstreamError struct{ error }
 
 // handle deals with one message of the client. The table is closed: an unknown message ends the session.
 func (c *conn) handle(m wire.Message) error {
-	if c.copyIn.Load() && !copyMessage(m.Type()) {
+	if c.copyIn && !copyMessage(m.Type()) {
 		return errOnlyCopy
 	}
 	if owesReply(m.Type()) {
 		if (c.doomed || c.queue.Skipping()) && m.Type() != wire.MsgSync {
 			return nil // the server would not read it either
 		}
-		if err := c.room(); err != nil {
-			return err
+		if c.queue.Full() {
+			return errWait // for the server's answers
 		}
 	}
 	switch m.Type() {
@@ -147,26 +215,23 @@ func (c *conn) terminate(m wire.Message) error {
 	if err := wire.ParseEmpty(m.Body()); err != nil {
 		return err
 	}
-	c.leaving.Store(true)
+	c.leaving = true
 	c.toServer.put(m, c.trail.newest())
-	if err := c.sendUpstream(); err != nil {
-		return err
-	}
-	<-c.ended
-	return errTerminate
+	return nil
 }
 
 // copied ends the COPY data of one statement. Where another one of the same string may ask for more, nothing is read until
 // it does: the server drops or refuses there what it would answer elsewhere.
 func (c *conn) copied(m wire.Message) error {
-	c.copyIn.Store(false)
+	c.copyIn = false
 	c.toServer.put(m, c.trail.newest())
 	if len(c.copies) == 0 {
 		return nil
 	}
 	next := c.copies[0]
 	c.copies = c.copies[1:]
-	return c.await(next, false)
+	c.await(next, nil, false)
+	return nil
 }
 
 // copyMessage lists what a client may send while the server takes COPY data.
@@ -192,7 +257,7 @@ func (c *conn) sync(m wire.Message) error {
 	if err := wire.ParseEmpty(m.Body()); err != nil {
 		return err
 	}
-	if c.copyIn.Load() {
+	if c.copyIn {
 		return nil
 	}
 	c.push(session.Owed[*execution]{Expect: session.Sync})
@@ -205,55 +270,21 @@ func (c *conn) sync(m wire.Message) error {
 // push notes what the server will owe.
 func (c *conn) push(o session.Owed[*execution]) bool { return c.queue.Push(o) }
 
-// room makes sure that push will not wait for replies to messages that are still in the outbox.
-func (c *conn) room() error {
-	if c.queue.Full() {
-		return c.sendUpstream()
-	}
-	return nil
-}
-
 // await lets the server deal with everything up to the gated message before the next one is looked at.
-func (c *conn) await(g *gate, flush bool) error {
+func (c *conn) await(g *gate, e *execution, flush bool) {
 	if flush {
 		c.toServer.buf = wire.AppendFlush(c.toServer.buf)
 	}
-	if err := c.sendUpstream(); err != nil {
-		return err
-	}
-	select {
-	case <-g.opened:
-		return nil
-	case <-c.ended:
-		return errTerminate
-	}
+	c.gate, c.gated = g, e
 }
 
-// settle waits until the fate of an earlier definition is known, where a later batch depends on it.
+// settle has the message at hand wait until the fate of an earlier definition is known, where a later batch depends on it.
 func (c *conn) settle(f *session.Fate) error {
-	for f != nil && f.Get() == session.Pending {
-		if err := c.sendUpstream(); err != nil {
-			return err
-		}
-		c.fateMu.Lock()
-		for f.Get() == session.Pending && !c.over() {
-			c.fateSet.Wait()
-		}
-		c.fateMu.Unlock()
-		if c.over() {
-			return errTerminate
-		}
+	if f != nil && f.Get() == session.Pending {
+		c.fate = f
+		return errWait
 	}
 	return nil
-}
-
-func (c *conn) over() bool {
-	select {
-	case <-c.ended:
-		return true
-	default:
-		return false
-	}
 }
 
 // noTypes says that a text declares no types of parameters.
@@ -267,7 +298,10 @@ func (c *conn) query(m wire.Message) error {
 	}
 	now := time.Now()
 	text := string(body)
-	v := c.judge(text, noTypes, now)
+	v, err := c.judge(text, noTypes, now)
+	if err != nil {
+		return err
+	}
 	if v.failure != nil {
 		return c.refuse(&v, text, nil, session.Query, "")
 	}
@@ -351,13 +385,13 @@ func (c *conn) forward(e *execution, m []byte, expect session.Expect, wait bool)
 		e.ddl = e.ddl || s.Statement.DDL
 		e.filter = e.filter || s.FilterErrors
 		if e.gate == nil && limited(s) {
-			e.gate = newGate()
+			e.gate = new(gate)
 		}
 		for range copies(s.Statement) {
 			if e.gate == nil {
-				e.gate = newGate()
+				e.gate = new(gate)
 			} else {
-				e.later = append(e.later, newGate())
+				e.later = append(e.later, new(gate))
 			}
 		}
 	}
@@ -376,13 +410,10 @@ func (c *conn) forward(e *execution, m []byte, expect session.Expect, wait bool)
 	} else {
 		c.toServer.putRecorded(m, newest)
 	}
-	if g == nil {
-		return nil
+	if g != nil {
+		c.await(g, e, expect == session.Execute)
 	}
-	if err := c.await(g, expect == session.Execute); err != nil || g.over == nil {
-		return err
-	}
-	return c.refuseRest(e, g.over)
+	return nil
 }
 
 // skipped settles a message that the server will discard unread.
@@ -437,13 +468,10 @@ func (c *conn) functionCall(m wire.Message) error {
 // tooLong refuses a message that is longer than the limit, without taking it into memory.
 func (c *conn) tooLong(long *wire.TooLongError) error {
 	if long.Type == wire.MsgCopyData {
-		if err := c.sendUpstream(); err != nil {
-			return err
-		}
-		_, err := c.fromClient.Stream(c.upstream)
-		return err
+		c.longAsked = &passage{to: boxed{&c.toServer, c.trail.newest()}, end: func() error { return nil }}
+		return nil
 	}
-	if c.copyIn.Load() {
+	if c.copyIn {
 		return errOnlyCopy
 	}
 	expect := session.Parse
@@ -454,10 +482,17 @@ func (c *conn) tooLong(long *wire.TooLongError) error {
 	default:
 		return &wire.ProtocolError{Code: "08P01", Message: "message is too long"}
 	}
-	digest := newDigest()
-	if _, err := c.fromClient.Stream(digest); err != nil {
-		return err
+	if c.queue.Full() {
+		return errWait
 	}
+	digest := newDigest()
+	told := *long
+	c.longAsked = &passage{to: &swallowed{to: digest}, end: func() error { return c.refuseLong(&told, expect, digest) }}
+	return nil
+}
+
+// refuseLong refuses a message of which nothing is left but its digest.
+func (c *conn) refuseLong(long *wire.TooLongError, expect session.Expect, digest digest) error {
 	if c.doomed || c.queue.Skipping() {
 		return nil
 	}

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"log/slog"
 	"net"
 	"strings"
@@ -10,29 +9,52 @@ import (
 	"shiguan/proxy/session"
 )
 
-// A fault ends the session that it happens in; both its connections are closed and nothing waits for it.
+// linked is both ends of a connection: ours in a loop, and the peer's.
+func linked(t *testing.T) (*link, net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	peer, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { peer.Close() })
+	nc, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := newLink(nc)
+	if err := ours.enter(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ours.Close() })
+	return ours, peer
+}
+
+// A fault ends the session that it happens in; both its connections are closed and the loop forgets it.
 func TestGuard(t *testing.T) {
-	client, ours := net.Pipe()
-	upstream, server := net.Pipe()
-	defer client.Close()
-	defer server.Close()
+	client, peer := linked(t)
+	upstream, _ := linked(t)
 	var output strings.Builder
-	c := &conn{log: slog.New(slog.NewTextHandler(&output, nil)), client: newLink(ours), upstream: newLink(upstream),
-		queue: session.NewQueue[*execution]('I'), ended: make(chan struct{})}
-	c.ctx, c.cancel = context.WithCancel(t.Context())
-	c.fateSet.L = &c.fateMu
+	s := &Server{sessions: map[*conn]struct{}{}, keys: map[uint32]*conn{}}
+	c := &conn{log: slog.New(slog.NewTextHandler(&output, nil)), srv: s, loop: &loop{sessions: map[*conn]struct{}{}},
+		client: client, upstream: upstream, queue: session.NewQueue[*execution]('I')}
+	s.sessions[c], c.loop.sessions[c] = struct{}{}, struct{}{}
+	c.trail.closed = true // there is no log
 	c.guard(func() {
 		var none *execution
 		none.portal = nil
 	})
-	<-c.ended
 	if !strings.Contains(output.String(), "nil pointer") || !strings.Contains(output.String(), "TestGuard") {
 		t.Errorf("the operator is told: %s", output.String())
 	}
-	if _, err := client.Read(make([]byte, 1)); err == nil {
+	if _, err := peer.Read(make([]byte, 1)); err == nil {
 		t.Error("the client's connection is open")
 	}
-	if c.ctx.Err() == nil {
-		t.Error("what the session began goes on")
+	if !c.ended || len(c.loop.sessions) != 0 || s.open() != 0 {
+		t.Error("the session goes on")
 	}
 }

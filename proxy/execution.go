@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"sync/atomic"
 	"time"
 
 	"shiguan/auditlog"
@@ -13,8 +12,7 @@ import (
 	"shiguan/proxy/wire"
 )
 
-// execution is one message that the server owes a reply for, and what the proxy must know when the reply comes. The
-// client's goroutine makes it and gives it up with Push; the server's goroutine owns it from then on.
+// execution is one message that the server owes a reply for, and what the proxy must know when the reply comes.
 type execution struct {
 	fate    session.Fate // for Parse, Bind and Close
 	refused *wire.Error  // what the client gets instead of the server's error, which is certain to come
@@ -51,7 +49,7 @@ type step struct {
 	result   *result
 	charges  []quota.Charge   // whom rows count against, under which daily limits
 	pinned   []record.Subject // whom the statement itself names, until its first row is counted
-	drawn    *atomic.Int64    // rows that a cursor has given, over all FETCHes; nil for other statements
+	drawn    *int64           // rows that a cursor has given, over all FETCHes; nil for other statements
 	rule     string           // that decided, and under which purpose: for the refusal of rows beyond a limit
 	purpose  string
 	over     bool // more rows than the policy lets out: the rest is discarded
@@ -65,15 +63,13 @@ type step struct {
 	seen int64  // rows up to then
 }
 
-// gate is where the client's goroutine waits until the server has dealt with a message.
+// gate is where the client's messages wait until the server has dealt with one of them.
 type gate struct {
-	opened chan struct{}
+	opened bool
 	over   *wire.Error // the statement must still fail with this error
 }
 
-func newGate() *gate { return &gate{opened: make(chan struct{})} }
-
-// open lets the waiting goroutine go on. The server's goroutine calls it, when nothing more can come of the message.
+// open lets the client's messages go on, when nothing more can come of this one.
 func (e *execution) open(over *wire.Error) {
 	if e.gate != nil {
 		e.gate.over = over
@@ -83,12 +79,12 @@ func (e *execution) open(over *wire.Error) {
 	}
 }
 
-// openNext lets it go on to give COPY data, and to wait at the next gate once it has.
+// openNext lets them go on to give COPY data, and to wait at the next gate after that.
 func (e *execution) openNext() {
 	if e.gate == nil {
 		return
 	}
-	close(e.gate.opened)
+	e.gate.opened = true
 	e.gate = nil
 	if len(e.later) > 0 {
 		e.gate, e.later = e.later[0], e.later[1:]
@@ -116,9 +112,11 @@ type prepared struct {
 	rewritten *rewriting // nil when text was sent as it stands
 }
 
-// description is a result's columns as the server gave them, nil until then. The client's goroutine asks for it, the
-// server's goroutine fills it in.
-type description struct{ atomic.Pointer[[]column] }
+// description is a result's columns as the server gave them, nil until then.
+type description struct{ columns *[]column }
+
+func (d *description) Load() *[]column      { return d.columns }
+func (d *description) Store(cols *[]column) { d.columns = cols }
 
 type column struct {
 	server sql.Column // where the server says the value comes from
@@ -130,7 +128,7 @@ type column struct {
 type cursor struct {
 	of    *sql.Statement
 	batch uint64
-	rows  *atomic.Int64 // released so far, over all FETCHes
+	rows  *int64 // released so far, over all FETCHes
 }
 
 // portal is a bound statement.
@@ -145,6 +143,6 @@ type portal struct {
 	params  wire.Formats // views of bind
 	formats wire.Formats // of the columns the server sends, hidden ones included
 	asked   bool         // a Describe went before the first Execute
-	rows    atomic.Int64 // released so far, over all Executes
+	rows    int64        // released so far, over all Executes
 	batch   uint64
 }

@@ -1,11 +1,11 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"shiguan/auditlog/record"
@@ -30,7 +30,10 @@ func (c *conn) parse(m wire.Message) error {
 	for i := range types {
 		types[i] = p.ParamTypes.At(i)
 	}
-	v := c.judge(text, types, time.Now())
+	v, err := c.judge(text, types, time.Now())
+	if err != nil {
+		return err
+	}
 	if v.failure == nil && len(v.decision.Plans) > 1 && !v.decision.Transparent {
 		v.failure = &wire.Error{Code: "42601", Message: "cannot insert multiple commands into a prepared statement"}
 		v.word = "failed"
@@ -78,7 +81,7 @@ func (c *conn) tooManyNames(length int) bool {
 	if !full() {
 		return false
 	}
-	over := c.idleBatch.Load()
+	over := c.idleBatch
 	c.held = 0
 	c.statements.Prune(func(st *prepared) bool { c.held += len(st.text); return true })
 	// The cursors of transactions that are over go, and with them those WITH HOLD: a FETCH from one is then refused.
@@ -90,16 +93,16 @@ func (c *conn) tooManyNames(length int) bool {
 // transaction is over are forgotten. What is not answered yet may hold parameters under one name many times over.
 func (c *conn) tooManyPortals(length int) (bool, error) {
 	limit := max(maxHeld, 4*c.srv.limits.MessageBytes)
-	if c.bound+length > limit && c.lastBind != nil {
-		c.toServer.buf = wire.AppendFlush(c.toServer.buf)
+	if c.bound+length > limit {
 		if err := c.settle(c.lastBind); err != nil {
+			c.toServer.buf = wire.AppendFlush(c.toServer.buf)
 			return true, err
 		}
 	}
 	if c.portals.Len() < 64 && c.bound+length <= limit {
 		return false, nil
 	}
-	over := c.idleBatch.Load()
+	over := c.idleBatch
 	c.bound = 0
 	c.portals.Prune(func(p *portal) bool {
 		keep := p.batch >= over
@@ -157,12 +160,14 @@ func (c *conn) bind(m wire.Message) error {
 	if st.bySQL {
 		return c.fail("0A000", executeIt, st.text)
 	}
+	full, err := c.tooManyPortals(len(m))
+	if err != nil {
+		return err
+	}
 	if ok, err := c.renew(st, statement); !ok || err != nil {
 		return err
 	}
-	if full, err := c.tooManyPortals(len(m)); err != nil {
-		return err
-	} else if full && c.queue.Skipping() {
+	if full && c.queue.Skipping() {
 		return nil
 	} else if full {
 		return c.refuseNow("54000", "too many portals or too long parameters in this session: close some", st.text, session.Parse, refusedName)
@@ -202,19 +207,27 @@ func (c *conn) bind(m wire.Message) error {
 // must be prepared again. ok is false when it was refused.
 func (c *conn) renew(st *prepared, name string) (ok bool, err error) {
 	now := time.Now()
-	c.settlePurpose()
+	if err := c.settlePurpose(); err != nil {
+		return false, err
+	}
 	if st.verdict.decision.Transparent {
-		refused := c.stillObserved(&st.verdict, st.text, st.types, now)
+		refused, err := c.stillObserved(&st.verdict, st.text, st.types, now)
 		if refused == nil {
-			return true, nil
+			return err == nil, err
 		}
 		return false, c.refuse(refused, st.text, nil, session.Parse, refusedName)
 	}
-	cat, err := c.db.current(c.ctx)
+	cat, err := c.catalogue()
+	if errors.Is(err, errWait) {
+		return false, err
+	}
 	if err == nil && st.verdict.holds(c.epoch(cat, now)) {
 		return true, nil
 	}
-	v := c.judge(st.text, st.types, now)
+	v, err := c.judge(st.text, st.types, now)
+	if err != nil {
+		return false, err
+	}
 	if v.failure == nil {
 		sent := st.text
 		if v.decision.Plans[0].Text != "" {
@@ -374,19 +387,27 @@ func (c *conn) execute(m wire.Message) error {
 // renewPortal decides again when circumstances have changed since the Bind. The portal runs what was bound, so the new
 // verdict must come to the same plan.
 func (c *conn) renewPortal(po *portal, now time.Time) (ok bool, err error) {
-	c.settlePurpose()
+	if err := c.settlePurpose(); err != nil {
+		return false, err
+	}
 	if po.verdict.decision.Transparent {
-		refused := c.stillObserved(&po.verdict, po.of.text, po.of.types, now)
+		refused, err := c.stillObserved(&po.verdict, po.of.text, po.of.types, now)
 		if refused == nil {
-			return true, nil
+			return err == nil, err
 		}
 		return false, c.refuse(refused, po.of.text, po, session.Parse, refusedName)
 	}
-	cat, err := c.db.current(c.ctx)
+	cat, err := c.catalogue()
+	if errors.Is(err, errWait) {
+		return false, err
+	}
 	if err == nil && po.verdict.holds(c.epoch(cat, now)) {
 		return true, nil
 	}
-	v := c.judge(po.of.text, po.of.types, now)
+	v, err := c.judge(po.of.text, po.of.types, now)
+	if err != nil {
+		return false, err
+	}
 	if v.failure == nil && !samePlan(&v.decision.Plans[0], po.plan) {
 		v.refuse("0A000", "the statement must be bound again: what it touches or who may see it has changed")
 	}
@@ -448,7 +469,7 @@ func (c *conn) defineSQL(fate *session.Fate, s *sql.Statement) {
 		}
 	case sql.Declare:
 		c.portals.Remove(s.Name, fate, c.batch)
-		c.cursors.Define(s.Name, cursor{s.Inner, c.batch, new(atomic.Int64)}, fate, c.batch)
+		c.cursors.Define(s.Name, cursor{s.Inner, c.batch, new(int64)}, fate, c.batch)
 		c.held += len(s.Text)
 	case sql.CloseCur:
 		c.closePortal(s.Name, fate)

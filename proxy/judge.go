@@ -43,28 +43,37 @@ type epoch struct {
 	minute    int64 // conditions may look at the clock; rules are written in hours
 }
 
-// judge decides about a text; types are those that its Parse declares for its parameters.
-func (c *conn) judge(text string, types []uint32, now time.Time) verdict {
-	c.settlePurpose()
+// judge decides about a text; types are those that its Parse declares for its parameters. The error is errWait, and nothing
+// has come of the text, where what it means is not known yet.
+func (c *conn) judge(text string, types []uint32, now time.Time) (verdict, error) {
+	if err := c.settlePurpose(); err != nil {
+		return verdict{}, err
+	}
 	if why := c.unreadable(); why != "" {
 		if v, ok := c.observe(text, why, now); ok {
-			return v
+			return v, nil
 		}
 	}
-	cat, err := c.db.current(c.ctx)
+	cat, err := c.catalogue()
+	if errors.Is(err, errWait) {
+		return verdict{}, err
+	}
 	if err != nil {
 		c.log.Error("catalogue is not available, statement refused", "database", c.db.Name, "err", err)
 		return verdict{word: record.DecisionRefused, failure: &wire.Error{Code: "55000",
-			Message: "the proxy cannot read the catalogue of this database", Hint: "Try again; if it lasts, ask the system administrator."}}
+			Message: "the proxy cannot read the catalogue of this database", Hint: "Try again; if it lasts, ask the system administrator."}}, nil
 	}
 	v := verdict{epoch: c.epoch(cat, now)}
 	env := c.env(types)
 	a, err := c.db.cache.Analyse(text, cat, env)
+	if c.fate != nil { // env could not say what a name means
+		return verdict{}, errWait
+	}
 	if err != nil {
 		if v, ok := c.observe(text, err.Error(), now); ok {
-			return v
+			return v, nil
 		}
-		return v.unresolved(text, err)
+		return v.unresolved(text, err), nil
 	}
 	v.analysis, v.byName = a, a.DependsOnNames()
 	v.purpose = c.purposeOf(text, a)
@@ -75,20 +84,20 @@ func (c *conn) judge(text string, types []uint32, now time.Time) verdict {
 	})
 	if !v.decision.Allow {
 		v.refuse("42501", v.decision.Reason)
-		return v
+		return v, nil
 	}
 	if len(a.Statements) == 0 {
 		v.decision.Plans = emptyPlans
-		return v
+		return v, nil
 	}
 	if len(v.decision.Plans) != len(a.Statements) {
 		v.refuse("42501", "the policy made no plan for every statement")
-		return v
+		return v, nil
 	}
 	if c.checkShape(&v); v.failure == nil {
 		c.noteObserved(&v)
 	}
-	return v
+	return v, nil
 }
 
 // emptyPlans is how a text without a statement is carried out: the server answers EmptyQueryResponse.

@@ -12,31 +12,31 @@ import (
 )
 
 // authenticate finds out who the client is: by his certificate where that is enough, else by SCRAM. An unknown user is not
-// told from a wrong password or a missing certificate. Without reader and refusal the client has left.
-func (s *Server) authenticate(nc *link, asked *params) (person auth.Person, reader *wire.Reader, refusal *wire.Error) {
+// told from a wrong password or a missing certificate. Without ok and refusal the client has left.
+func (s *Server) authenticate(nc *link, asked *params) (person auth.Person, ok bool, refusal *wire.Error) {
 	result := "left"
 	defer func() { s.metrics.login(result) }()
 	people, channel := s.people.Load(), nc.channel()
 	if person, ok := people.ByCertificate(asked.user, channel); ok {
 		result, asked.auth = "ok", "certificate"
-		return person, s.sessionReader(nc), nil
+		return person, true, nil
 	}
 	if _, err := nc.Write(wire.AppendAuthenticationSASL(nil, channel.Mechanisms()...)); err != nil {
-		return person, nil, nil
+		return person, false, nil
 	}
-	reader = wire.NewReader(nc, maxAuthMessage)
+	reader := wire.NewReader(nc, maxAuthMessage)
 	reader.Accept(string(wire.MsgPassword))
 	conversation := people.Begin(asked.user, channel)
 	for first := true; ; first = false {
 		data, refusal, err := readSASL(reader, conversation, first)
 		if err != nil || refusal != nil {
-			return person, nil, refusal
+			return person, false, refusal
 		}
 		var attempt *auth.Attempt
 		if !first { // a proof, which is right or wrong: up to here nobody can have learnt anything about a password
 			if attempt, refusal = s.attempt(nc, asked.user); attempt == nil {
 				result = "limited"
-				return person, nil, refusal
+				return person, false, refusal
 			}
 		}
 		reply, done, err := conversation.Step(data)
@@ -47,25 +47,25 @@ func (s *Server) authenticate(nc *link, asked *params) (person auth.Person, read
 			result = "failed"
 			var refused *auth.RefusedError
 			if !errors.As(err, &refused) {
-				return person, nil, &wire.Error{Code: "XX000", Message: "the login failed"}
+				return person, false, &wire.Error{Code: "XX000", Message: "the login failed"}
 			}
 			if !first {
 				asked.reason = refused.Reason
 			}
-			return person, nil, refused.Wire()
+			return person, false, refused.Wire()
 		}
 		if !done {
 			if _, err := nc.Write(wire.AppendAuthenticationSASLContinue(nil, reply)); err != nil {
-				return person, nil, nil
+				return person, false, nil
 			}
 			continue
 		}
 		if reader.Buffered() > 0 {
-			return person, nil, &wire.Error{Code: "08P01", Message: "the client sent more before it was let in"}
+			return person, false, &wire.Error{Code: "08P01", Message: "the client sent more before it was let in"}
 		}
 		person = conversation.Person()
 		result, asked.final, asked.auth = "ok", reply, authOf(conversation, person)
-		return person, s.sessionReader(nc), nil
+		return person, true, nil
 	}
 }
 
@@ -76,13 +76,6 @@ func authOf(c *auth.Conversation, person auth.Person) string {
 		return "certificate+" + way
 	}
 	return way
-}
-
-// sessionReader takes whole messages of a client who is let in.
-func (s *Server) sessionReader(nc *link) *wire.Reader {
-	reader := wire.NewReader(nc, s.limits.MessageBytes)
-	reader.Accept(wire.ClientTypes)
-	return reader
 }
 
 // attempt waits for its turn to try a password: who guesses queues until he is turned away. Only those who come from the

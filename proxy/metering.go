@@ -19,7 +19,7 @@ func limited(p *policy.Plan) bool { return p.MaxRows > 0 || len(p.Daily) > 0 }
 // overLimit is the SQLSTATE of what is beyond a limit: configuration_limit_exceeded.
 const overLimit = "53400"
 
-// meter prepares the counting of a statement's rows. The client's goroutine calls it before the statement is sent.
+// meter prepares the counting of a statement's rows. It is called before the statement is sent.
 func (c *conn) meter(s *step, v *verdict, p *portal) {
 	if !limited(s.plan) {
 		return
@@ -66,9 +66,10 @@ func (c *conn) countRow(e *execution, s *step, bytes int) (over bool) {
 	total := s.rows
 	switch {
 	case s.drawn != nil:
-		total = s.drawn.Add(1)
+		*s.drawn++
+		total = *s.drawn
 	case e.portal != nil:
-		total += e.portal.rows.Load()
+		total += e.portal.rows
 	}
 	switch {
 	case s.plan.MaxRows > 0 && total > s.plan.MaxRows:
@@ -109,7 +110,7 @@ func limitError(err error, rule string) (*wire.Error, string) {
 // refuseRest makes a statement fail that had more rows than allowed, for the client and for the server, and puts the refusal
 // on record.
 func (c *conn) refuseRest(e *execution, over *wire.Error) error {
-	s := &e.steps[0] // what is limited stands alone, and the server's goroutine is done with it
+	s := &e.steps[0] // what is limited stands alone, and the server is done with it
 	v := verdict{purpose: s.purpose, word: record.DecisionRefused, failure: over, detail: map[string]string{"of": strconv.FormatUint(s.receipt.Index(), 10)}}
 	v.decision.Rule, v.decision.Reason = s.rule, over.Message
 	if e.portal == nil {

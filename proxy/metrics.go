@@ -55,7 +55,7 @@ func newMetrics(s *Server, r prometheus.Registerer, version string) *metrics {
 		Name: "shiguan_build_info", Help: "Always 1; the labels say what runs."}, []string{"version", "go_version"})
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	sessions := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "shiguan_sessions", Help: "Sessions that are open now."}, func() float64 { return float64(len(s.open())) })
+		Name: "shiguan_sessions", Help: "Sessions that are open now."}, func() float64 { return float64(s.open()) })
 	if r != nil {
 		r.MustRegister(m.statements, m.duration, m.logins, m.fatals, m.cancels, m.handshakes, m.unrecorded, m.turnedAway, build, sessions)
 	}

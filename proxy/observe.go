@@ -22,7 +22,7 @@ import (
 // unreadable says why no text of the session can be analysed now without waiting, "" when it can.
 func (c *conn) unreadable() string {
 	switch {
-	case c.requoted.Load():
+	case c.requoted:
 		return "the session's quoting or encoding was changed"
 	case c.astray:
 		return "the session has changed where names are looked up, or who it is"
@@ -37,7 +37,7 @@ func (c *conn) observe(text, why string, now time.Time) (v verdict, ok bool) {
 	cat := c.db.known.Load()
 	v = verdict{epoch: c.epoch(cat, now), unread: why}
 	var a *sql.Analysis
-	if cat != nil && !c.requoted.Load() {
+	if cat != nil && !c.requoted {
 		if a = sql.Outline(text, cat.Major()); a != nil {
 			v.analysis = a
 		}
@@ -91,7 +91,7 @@ const unparsed = "unparsed"
 // is not, where that cannot be known any more.
 func (c *conn) noteObserved(v *verdict) {
 	if !v.decision.Transparent {
-		if c.observed.Load() {
+		if c.observed {
 			v.refuse("42501", "this session did what could only be observed, so nothing can be decided about it any more: connect again")
 		}
 		return
@@ -99,13 +99,13 @@ func (c *conn) noteObserved(v *verdict) {
 	for i := range v.decision.Plans {
 		s := v.decision.Plans[i].Statement
 		if !harmless(s) {
-			c.observed.Store(true)
+			c.observed = true
 		}
 		if s.Strays() {
 			c.astray = true
 		}
 		if s.Setting != nil && s.Verb == sql.Set && requotes(s.Setting) {
-			c.requoted.Store(true)
+			c.requoted = true
 		}
 	}
 }
@@ -144,21 +144,24 @@ func (c *conn) unheard(text string) *prepared {
 
 // stillObserved decides again about a statement that a transparent rule allowed. What was prepared is carried out as it
 // stands while some transparent rule holds.
-func (c *conn) stillObserved(v *verdict, text string, types []uint32, now time.Time) *verdict {
+func (c *conn) stillObserved(v *verdict, text string, types []uint32, now time.Time) (*verdict, error) {
 	e := c.epoch(v.epoch.catalogue, now)
 	if v.epoch == e {
-		return nil
+		return nil, nil
 	}
-	var again verdict
 	renewed := verdict{epoch: e}
 	if d := c.transparently(text, nil, &renewed, now); d.Allow {
 		v.epoch, v.decision.Rule, v.purpose = e, d.Rule, renewed.purpose
-		return nil
+		return nil, nil
 	}
-	if again = c.judge(text, types, now); again.failure == nil {
+	again, err := c.judge(text, types, now)
+	if err != nil {
+		return nil, err
+	}
+	if again.failure == nil {
 		again.refuse("0A000", "the statement must be prepared again: what it touches or who may see it has changed")
 	}
-	return &again
+	return &again, nil
 }
 
 // copies is how often a statement can ask for COPY data.

@@ -28,6 +28,7 @@ type Options struct {
 	Databases   []Database
 	TLS         ClientTLS
 	Limits      Limits
+	Loops       int // that serve the sessions; 0: one
 	Witness     WitnessLag
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer

@@ -65,16 +65,18 @@ func (c *conn) followPurpose(e *execution) {
 
 // endBatch begins the next batch. It is called before the message that ends the batch is sent.
 func (c *conn) endBatch() {
-	c.purposeEnd.Store(c.purpose.EndBatch(c.batch))
+	if end := c.purpose.EndBatch(c.batch); end != nil {
+		c.purposeEnd = end
+	}
 	if c.purpose.Pending() == nil {
 		c.blockEnds = nil
 	}
 	c.batch++
 }
 
-// batchEnded tells whoever waits for the end of a batch how it came out. The server's goroutine calls it.
+// batchEnded tells whoever waits for the end of a batch how it came out.
 func (c *conn) batchEnded() {
-	if end := c.purposeEnd.Load(); end != nil && end.Batch == c.batches {
+	if end := c.purposeEnd; end != nil && end.Batch == c.batches {
 		fate := session.Done
 		if c.stumbled {
 			fate = session.Failed
@@ -84,14 +86,13 @@ func (c *conn) batchEnded() {
 	c.stumbled = false
 }
 
-// settlePurpose waits until it is known what the session's purpose is, where a transaction that changed it has just ended.
-func (c *conn) settlePurpose() {
+// settlePurpose has the message at hand wait until it is known what the session's purpose is, where a transaction that
+// changed it has just ended.
+func (c *conn) settlePurpose() error {
 	if fate := c.purpose.Pending(); fate != nil {
-		if fate.Get() == session.Pending {
+		if err := c.settle(fate); err != nil {
 			c.toServer.buf = wire.AppendFlush(c.toServer.buf)
-		}
-		if c.settle(fate) != nil {
-			return // the session is over
+			return err
 		}
 		c.purpose.Settle(!slices.ContainsFunc(c.blockEnds, func(s *step) bool { return s.tag != "COMMIT" }))
 		c.blockEnds = nil
@@ -99,6 +100,7 @@ func (c *conn) settlePurpose() {
 	if c.queue.Idle() {
 		c.purpose.InBlock(c.queue.Status() != wire.TxIdle)
 	}
+	return nil
 }
 
 // commentPurpose reads purpose='…' from a leading sqlcommenter comment.

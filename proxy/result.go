@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"io"
 	"slices"
 
 	"shiguan/auditlog/record"
@@ -293,18 +294,12 @@ func (c *conn) streamRow(long *wire.TooLongError) error {
 	if !s.result.plain && !s.plan.Transparent {
 		return &wire.ProtocolError{Code: "54000", Message: "a row is too long to be masked"}
 	}
+	next := &passage{to: &swallowed{to: io.Discard}, end: func() error { return nil }}
 	c.about = c.about[:0]
-	if c.countRow(e, s, long.Length) {
-		return c.fromServer.Skip()
+	if !c.countRow(e, s, long.Length) {
+		c.current = e
+		next.to = boxed{&c.toClient, s.receipt}
 	}
-	c.current = e
-	c.toClient.under(s.receipt)
-	if err := c.release(); err != nil {
-		return err
-	}
-	if err := s.receipt.Wait(); err != nil {
-		return &logError{err}
-	}
-	_, err := c.fromServer.Stream(c.client)
-	return err
+	c.longAnswer = next
+	return nil
 }

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +29,8 @@ type Server struct {
 	refusing  atomic.Bool // the log is broken: nobody is served any more
 
 	lobby lobby // who has not logged in
+	loops []*loop
+	next  atomic.Uint32 // of loops, for the next session
 
 	mu       sync.Mutex
 	sessions map[*conn]struct{}
@@ -63,6 +63,7 @@ func New(o Options) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.opt.Loops = max(s.opt.Loops, 1)
 	s.lobby.max = s.limits.Unauthenticated
 	s.setPeople(o.People)
 	for _, d := range o.Databases {
@@ -144,6 +145,9 @@ func (s *Server) setPeople(p *auth.People) {
 // Serve accepts clients until ctx ends, then lets every session finish its transaction for at most grace, and returns
 // when all have ended.
 func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration) error {
+	if err := s.startLoops(); err != nil {
+		return err
+	}
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	background, cancel := context.WithCancel(context.Background())
@@ -155,6 +159,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration)
 	s.wg.Go(func() { s.watchFiles(background) })
 	err := s.accept(ctx, l)
 	s.drain(grace)
+	for _, l := range s.loops {
+		l.stop()
+	}
 	cancel()
 	s.wg.Wait()
 	if err == nil {
@@ -191,33 +198,45 @@ func (s *Server) drain(grace time.Duration) {
 	s.mu.Lock()
 	s.draining = true
 	s.mu.Unlock()
-	for until := time.Now().Add(grace); ; time.Sleep(20 * time.Millisecond) {
-		open := s.open()
-		if len(open) == 0 {
-			return
-		}
+	for until := time.Now().Add(grace); !s.empty(); time.Sleep(20 * time.Millisecond) {
 		late := time.Now().After(until)
-		for _, c := range open {
-			if late || (c.queue.Idle() && c.queue.Status() == 'I') {
-				c.sayFarewell(errShutdown)
-			}
-		}
-		if late && time.Now().After(until.Add(5*time.Second)) {
-			for _, c := range open {
-				c.end("shutdown")
-			}
+		tooLate := time.Now().After(until.Add(5 * time.Second))
+		for _, l := range s.loops {
+			l.post(func() { l.drain(late, tooLate) })
 		}
 	}
 }
 
-func (s *Server) open() []*conn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.sessions))
+// startLoops starts the goroutines that serve the sessions.
+func (s *Server) startLoops() error {
+	for range s.opt.Loops {
+		l, err := newLoop(s)
+		if err != nil {
+			return err
+		}
+		s.loops = append(s.loops, l)
+	}
+	for _, l := range s.loops {
+		s.wg.Go(l.run)
+	}
+	return nil
 }
 
-// tend looks after what happens by the clock: outcomes nobody carried, people who may no longer log in, witnesses that
-// lag.
+// empty reports that there is no session and that none is being opened.
+func (s *Server) empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)+s.reserved == 0
+}
+
+// open is the number of sessions.
+func (s *Server) open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}
+
+// tend looks after what happens by the clock, in the sessions and to the witnesses.
 func (s *Server) tend(ctx context.Context) {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
@@ -230,11 +249,8 @@ func (s *Server) tend(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			people := s.people.Load()
-			for _, c := range s.open() {
-				c.trail.settle(now)
-				if !c.welcome(people, now) {
-					c.sayFarewell(errRevoked)
-				}
+			for _, l := range s.loops {
+				l.post(func() { l.tend(now, people) })
 			}
 			s.watchLag(s.opt.Log.Status().OldestUnwitnessed, now)
 		}

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"shiguan/auditlog"
 	"shiguan/auditlog/record"
 	"shiguan/proxy/auth"
 	"shiguan/proxy/session"
@@ -32,7 +32,7 @@ func (s *Server) greet(nc net.Conn, leave func()) {
 	tune(nc)
 	nc.SetDeadline(time.Now().Add(s.limits.LoginTimeout))
 	l := newLink(nc)
-	c, refusal := s.login(l)
+	in, refusal := s.login(l)
 	leave()
 	if refusal != nil {
 		refusal.Severity = "FATAL"
@@ -40,51 +40,48 @@ func (s *Server) greet(nc net.Conn, leave func()) {
 		l.Write(wire.AppendError(nil, refusal)) // it leaves either way
 		l.CloseWrite()
 	}
-	if c == nil {
+	if !in {
 		l.Close()
-		return
 	}
-	nc.SetDeadline(time.Time{})
-	c.run()
-	s.forget(c)
 }
 
-// login does everything before ReadyForQuery. It returns neither session nor refusal when there is nobody to talk to.
-func (s *Server) login(nc *link) (*conn, *wire.Error) {
+// login does everything before ReadyForQuery. The client is then in, and with one of the loops, or refused, or has left.
+func (s *Server) login(nc *link) (in bool, refusal *wire.Error) {
 	start, err := s.readStartup(nc)
 	if start == nil {
-		return nil, refusalOf(err)
+		return false, refusalOf(err)
 	}
 	if nc.secure == nil && s.opt.TLS.Mode == TLSRequire {
-		return nil, errPlaintext()
+		return false, errPlaintext()
 	}
 	asked, refusal := readParams(*start)
 	if refusal != nil {
-		return nil, refusal
+		return false, refusal
 	}
 	if asked.refused != nil && !s.policy.Load().Observes() {
-		return nil, asked.refused
+		return false, asked.refused
 	}
 	if start.Version != wire.Version30 || len(asked.unknown) > 0 {
 		if _, err := nc.Write(wire.AppendNegotiateProtocolVersion(nil, wire.Version30, asked.unknown...)); err != nil {
-			return nil, nil
+			return false, nil
 		}
 	}
 	if s.refusing.Load() {
 		s.metrics.unrecorded.Inc()
-		return nil, errUnrecorded()
+		return false, errUnrecorded()
 	}
-	person, reader, refusal := s.authenticate(nc, asked)
+	person, ok, refusal := s.authenticate(nc, asked)
 	if refusal != nil && asked.reason == "" {
-		return nil, refusal // nobody tried a password: the metric counts it, and a flood of it cannot fill the log
+		return false, refusal // nobody tried a password: the metric counts it, and a flood of it cannot fill the log
 	}
 	if refusal != nil {
-		return nil, s.recordRefused(nc, asked, refusal)
+		return false, s.recordRefused(nc, asked, refusal)
 	}
-	if reader == nil {
-		return nil, nil
+	if !ok {
+		return false, nil
 	}
-	return s.openSession(nc, reader, person, asked)
+	refusal = s.openSession(nc, person, asked)
+	return refusal == nil, refusal
 }
 
 // refusalOf is what a peer that broke the protocol is told; to one that left or stalled nothing is said.
@@ -115,50 +112,44 @@ func errUnrecorded() *wire.Error {
 		Hint: "Tell the system administrator: the log's disk is full or failing."}
 }
 
-// openSession connects upstream and puts the session on record before the client is let in.
-func (s *Server) openSession(nc *link, reader *wire.Reader, person auth.Person, asked *params) (*conn, *wire.Error) {
+// openSession connects upstream, puts the session on record and hands it over to a loop, which lets the client in.
+func (s *Server) openSession(client *link, person auth.Person, asked *params) *wire.Error {
 	db := s.databases[asked.database]
 	if db == nil || !person.MayUse(asked.database) {
-		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "3D000", Message: "database \"" + asked.database + "\" does not exist"})
+		return s.recordRefused(client, asked, &wire.Error{Code: "3D000", Message: "database \"" + asked.database + "\" does not exist"})
 	}
 	if person.Role == "" {
-		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "28000", Message: "this person has no role in the databases"})
+		return s.recordRefused(client, asked, &wire.Error{Code: "28000", Message: "this person has no role in the databases"})
 	}
 	if asked.refused != nil && !s.observes(person, asked) {
-		return nil, s.recordRefused(nc, asked, asked.refused)
+		return s.recordRefused(client, asked, asked.refused)
 	}
 	if !s.reserve() {
-		return nil, s.recordRefused(nc, asked, &wire.Error{Code: "53300", Message: "sorry, too many clients already"})
+		return s.recordRefused(client, asked, &wire.Error{Code: "53300", Message: "sorry, too many clients already"})
 	}
 	c := &conn{
-		srv: s, client: nc, fromClient: reader, person: person, db: db, purpose: session.NewSetting(asked.purpose),
-		address: nc.RemoteAddr().String(), application: asked.application,
+		srv: s, loop: s.loops[s.next.Add(1)%uint32(len(s.loops))], client: client, person: person, db: db,
+		purpose: session.NewSetting(asked.purpose),
+		address: client.RemoteAddr().String(), application: asked.application, id: randomID(),
 		statements: session.NewNames[*prepared](), portals: session.NewNames[*portal](), cursors: session.NewNames[cursor](),
-		hasher: s.opt.SubjectKey.Hasher(), pins: s.opt.SubjectKey.Hasher(), ended: make(chan struct{}),
+		hasher: s.opt.SubjectKey.Hasher(), pins: s.opt.SubjectKey.Hasher(),
 	}
-	c.fateSet.L = &c.fateMu
 	if asked.refused != nil {
-		c.observed.Store(true)
-		c.astray = true
+		c.observed, c.astray = true, true
 	}
-	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.id = randomID()
 	c.log = s.log.With("session", c.id)
 	statuses, err := c.dial(asked)
 	if err != nil {
 		s.release()
 		s.log.Error("the database server cannot be reached", "database", db.Name, "role", person.Role, "err", err)
-		return nil, s.recordRefused(nc, asked, unreachable(err))
+		return s.recordRefused(client, asked, unreachable(err))
 	}
-	if refusal := c.letIn(asked, statuses); refusal != nil {
+	refusal := c.letIn(asked, statuses)
+	if refusal != nil {
 		c.upstream.Close()
-		c.cancel()
-		if !s.forget(c) {
-			s.release()
-		}
-		return nil, refusal
+		s.release()
 	}
-	return c, nil
+	return refusal
 }
 
 // unreachable is what a client is told whose session cannot be opened: what will pass by itself is called by its name, and
@@ -176,14 +167,14 @@ func unreachable(err error) *wire.Error {
 	return &wire.Error{Code: "08001", Message: "the proxy cannot reach the database"}
 }
 
-// letIn records the session and tells the client that it is in.
+// letIn puts the session on record and hands it over, with what its client is to be told first.
 func (c *conn) letIn(asked *params, statuses []wire.Param) *wire.Error {
-	c.trail.log = c.srv.opt.Log
+	c.trail.log, c.trail.appended = c.srv.opt.Log, func(auditlog.Receipt) {}
 	c.trail.who = record.Record{
 		Session: c.id, Person: c.person.User, Department: c.person.Department, Position: c.person.Position,
 		Role: c.person.Role, Database: c.db.Name, Client: c.address, Application: c.application,
 	}
-	receipt, err := c.trail.fact(record.KindSessionOpened, func(r *record.Record) {
+	_, err := c.trail.fact(record.KindSessionOpened, func(r *record.Record) {
 		r.Auth, r.Purpose, r.Version = asked.auth, c.purpose.Value(), c.srv.opt.Version
 		r.TLS, r.Detail = c.client.version(), c.client.certified()
 		if r.Detail == nil {
@@ -195,28 +186,41 @@ func (c *conn) letIn(asked *params, statuses []wire.Param) *wire.Error {
 		c.srv.logFailed(err)
 		return errUnrecorded()
 	}
-	c.toClient.conn, c.toServer.conn = c.client, c.upstream
-	c.srv.enlist(c)
-	var b []byte
-	if asked.final != nil {
-		b = wire.AppendAuthenticationSASLFinal(b, asked.final)
-	}
-	b = wire.AppendAuthenticationOk(b)
-	for _, p := range statuses {
-		b = wire.AppendParameterStatus(b, p.Name, p.Value)
-	}
-	b = wire.AppendBackendKeyData(b, c.key.pid, c.key.secret[:])
-	b = wire.AppendReadyForQuery(b, wire.TxIdle)
-	c.toClient.put(b, receipt)
-	if err := c.toClient.flush(); err != nil {
-		var broken *logError
-		if errors.As(err, &broken) {
-			c.srv.logFailed(err)
-			return errUnrecorded()
+	err = c.handOver(func() []byte {
+		var b []byte
+		if asked.final != nil {
+			b = wire.AppendAuthenticationSASLFinal(b, asked.final)
 		}
-		c.trail.close("client disconnected")
+		b = wire.AppendAuthenticationOk(b)
+		for _, p := range statuses {
+			b = wire.AppendParameterStatus(b, p.Name, p.Value)
+		}
+		b = wire.AppendBackendKeyData(b, c.key.pid, c.key.secret[:])
+		return wire.AppendReadyForQuery(b, wire.TxIdle)
+	})
+	if err != nil {
+		c.log.Error("a connection cannot be handed over", "err", err)
+		c.trail.close("fault of the proxy")
 		return &wire.Error{Code: "08006", Message: "connection failed"}
 	}
+	return nil
+}
+
+// handOver gives a session that has logged in to its loop, which owns it from now on.
+func (c *conn) handOver(greeting func() []byte) error {
+	if err := c.client.enter(); err != nil {
+		return err
+	}
+	if err := c.upstream.enter(); err != nil {
+		return err
+	}
+	c.toClient.to, c.fromClient = c.client, wire.NewReader(c.client, c.srv.limits.MessageBytes)
+	c.toServer.to, c.fromServer = c.upstream, wire.NewReader(c.upstream, c.srv.limits.MessageBytes)
+	c.fromClient.Accept(wire.ClientTypes)
+	c.trail.appended = c.loop.append
+	c.srv.enlist(c)
+	first := greeting()
+	c.loop.post(func() { c.loop.adopt(c, first) })
 	return nil
 }
 
@@ -265,14 +269,10 @@ func (s *Server) enlist(c *conn) {
 	s.reserved--
 }
 
-// forget strikes a session off; it reports whether it was there.
-func (s *Server) forget(c *conn) bool {
+// forget strikes a session off.
+func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, ok := s.sessions[c]
-	if ok {
-		delete(s.sessions, c)
-		delete(s.keys, c.key.pid)
-	}
-	return ok
+	delete(s.sessions, c)
+	delete(s.keys, c.key.pid)
 }

@@ -3,7 +3,6 @@ package proxy
 import (
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"shiguan/auditlog"
@@ -11,11 +10,11 @@ import (
 )
 
 // trail is one session's side of the record: it numbers the statements, remembers outcomes until the next record
-// carries them, and keeps the newest receipt. Both goroutines of a session use it.
+// carries them, and keeps the newest receipt.
 type trail struct {
-	log *auditlog.Log
+	log      *auditlog.Log
+	appended func(auditlog.Receipt) // hears of every record
 
-	mu      sync.Mutex
 	who     record.Record // fields that every record of the session carries
 	rec     record.Record // scratch
 	buf     []byte        // scratch
@@ -29,14 +28,14 @@ type trail struct {
 }
 
 // begin resets the scratch record to the session's own fields.
-func (t *trail) beginLocked(kind record.Kind, now time.Time) *record.Record {
+func (t *trail) begin(kind record.Kind, now time.Time) *record.Record {
 	t.rec = t.who
 	t.rec.Kind, t.rec.Time = kind, now
 	return &t.rec
 }
 
-// appendLocked writes the scratch record, with the outcomes that wait to be carried.
-func (t *trail) appendLocked() (auditlog.Receipt, error) {
+// append writes the scratch record, with the outcomes that wait to be carried.
+func (t *trail) append() (auditlog.Receipt, error) {
 	t.rec.Earlier = t.earlier
 	payload, err := t.rec.Append(t.buf[:0])
 	if err != nil {
@@ -50,23 +49,22 @@ func (t *trail) appendLocked() (auditlog.Receipt, error) {
 		return auditlog.Receipt{}, &logError{err}
 	}
 	t.last = r
+	t.appended(r)
 	t.earlier = t.earlier[:0]
 	return r, nil
 }
 
 // statement puts one statement on record. fill adds what is known of it to the session's own fields.
 func (t *trail) statement(s *step, now time.Time, fill func(*record.Record)) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r := t.beginLocked(record.KindStatement, now)
+	r := t.begin(record.KindStatement, now)
 	r.Seq = t.seq + 1
 	fill(r)
 	if r.Grant != "" {
-		if err := t.usedLocked(*r); err != nil {
+		if err := t.used(*r); err != nil {
 			return err
 		}
 	}
-	receipt, err := t.appendLocked()
+	receipt, err := t.append()
 	if err != nil {
 		return err
 	}
@@ -82,15 +80,15 @@ func (t *trail) statement(s *step, now time.Time, fill func(*record.Record)) err
 	return nil
 }
 
-// usedLocked puts it on record, before its statement, that a grant is used in this session for the first time.
-func (t *trail) usedLocked(statement record.Record) error {
+// used puts it on record, before its statement, that a grant is used in this session for the first time.
+func (t *trail) used(statement record.Record) error {
 	for id := range strings.SplitSeq(statement.Grant, ",") {
 		if slices.Contains(t.grants, id) {
 			continue
 		}
-		r := t.beginLocked(record.KindGrantUsed, statement.Time)
+		r := t.begin(record.KindGrantUsed, statement.Time)
 		r.Grant, r.Rule, r.Policy, r.Purpose = id, statement.Rule, statement.Policy, statement.Purpose
-		if _, err := t.appendLocked(); err != nil {
+		if _, err := t.append(); err != nil {
 			return err
 		}
 		t.grants = append(t.grants, id)
@@ -101,23 +99,19 @@ func (t *trail) usedLocked(statement record.Record) error {
 
 // disclosure names the persons whose rows are about to leave. With an outcome it is the statement's last.
 func (t *trail) disclosure(s *step, out *record.Outcome) (auditlog.Receipt, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r := t.beginLocked(record.KindDisclosure, time.Now())
+	r := t.begin(record.KindDisclosure, time.Now())
 	s.part++
 	of := s.receipt.Index()
 	r.Seq, r.Of, r.Part, r.Final, r.Outcome = s.seq, &of, s.part, out != nil, out
 	slices.SortFunc(s.subjects, func(a, b record.Subject) int { return slices.Compare(a[:], b[:]) })
 	r.Subjects = slices.Compact(s.subjects)
-	receipt, err := t.appendLocked()
+	receipt, err := t.append()
 	s.subjects = s.subjects[:0]
 	return receipt, err
 }
 
 // outcome keeps how a statement ended until another record carries it.
 func (t *trail) outcome(o record.Outcome, carried bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.totals.Rows += max(o.Rows, 0)
 	t.totals.Bytes += o.Bytes
 	if carried {
@@ -131,42 +125,34 @@ func (t *trail) outcome(o record.Outcome, carried bool) {
 
 // fact puts something other than a statement on record.
 func (t *trail) fact(kind record.Kind, fill func(*record.Record)) (auditlog.Receipt, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r := t.beginLocked(kind, time.Now())
+	r := t.begin(kind, time.Now())
 	fill(r)
-	return t.appendLocked()
+	return t.append()
 }
 
 // settle records outcomes that no later statement has carried within a second.
 func (t *trail) settle(now time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if len(t.earlier) == 0 || t.closed || now.Sub(t.since) < time.Second {
 		return
 	}
-	t.beginLocked(record.KindOutcome, now)
-	t.appendLocked() // a log that fails ends the session at its next release
+	t.begin(record.KindOutcome, now)
+	t.append() // a log that fails ends the session at its next release
 }
 
 // close puts the session's totals on record.
 func (t *trail) close(reason string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if t.closed {
 		return
 	}
 	t.closed = true
-	r := t.beginLocked(record.KindSessionClosed, time.Now())
+	r := t.begin(record.KindSessionClosed, time.Now())
 	r.Reason = reason
 	totals := t.totals
 	r.Totals = &totals
-	t.appendLocked() // a log that fails stops the proxy; there is nothing more to say here
+	t.append() // a log that fails stops the proxy; there is nothing more to say here
 }
 
 // newest is the receipt of the session's newest record: whatever has no record of its own leaves under it.
 func (t *trail) newest() auditlog.Receipt {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	return t.last
 }

@@ -33,7 +33,7 @@ func (c *conn) dial(asked *params) ([]wire.Param, error) {
 	}
 	c.srv.limits.idleness(r.RuntimeParams)
 	r.MaxProtocolMessageBodyLen = maxLoginMessage
-	ctx, cancel := context.WithTimeout(c.ctx, c.srv.limits.ConnectTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), c.srv.limits.ConnectTimeout)
 	defer cancel()
 	pc, err := pgconn.ConnectConfig(ctx, &r.Config)
 	if err != nil {
@@ -55,7 +55,6 @@ func (c *conn) dial(asked *params) ([]wire.Param, error) {
 		return nil, errors.New("the server's connection is not idle after the login")
 	}
 	c.upstream, c.route = r.link(h.Conn), r
-	c.fromServer = wire.NewReader(c.upstream, c.srv.limits.MessageBytes)
 	c.queue = session.NewQueue[*execution](wire.TxIdle)
 	c.serverKey = h.SecretKey
 	c.serverPID = h.PID

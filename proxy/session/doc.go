@@ -2,6 +2,5 @@
 // statement or portal a name means. It holds no connection and makes no decision; the proxy tells it what was sent and
 // what came back, and it answers in whose name a reply came. A reply that nobody is owed is an error, never a guess.
 //
-// A Queue is shared by the goroutine that sends upstream (Push) and the one that receives (Answer). Names belong to the
-// sending goroutine; only the fate of a message, set by the receiving one, crosses over.
+// All of a session belongs to one goroutine: nothing here takes a lock.
 package session

@@ -1,9 +1,7 @@
 package session
 
-import "sync/atomic"
-
-// Fate is what became of a message that defines or removes a name.
-type Fate struct{ v atomic.Uint32 }
+// Fate is what became of a message that defines or removes a name. Whoever owns the session's Queue owns its Fates.
+type Fate struct{ v uint32 }
 
 // The fates. Pending counts as done for whoever sends further messages before the reply has come: if it fails, the
 // server discards those.
@@ -14,11 +12,11 @@ const (
 	Skipped // the server discarded it unread
 )
 
-// Set records the fate; the goroutine that receives replies calls it.
-func (f *Fate) Set(v uint32) { f.v.Store(v) }
+// Set records the fate.
+func (f *Fate) Set(v uint32) { f.v = v }
 
 // Get reads the fate.
-func (f *Fate) Get() uint32 { return f.v.Load() }
+func (f *Fate) Get() uint32 { return f.v }
 
 // Names maps the names of prepared statements, or of portals, to what they mean to the server, although definitions
 // may still fail or be discarded while later messages already use them.

@@ -1,9 +1,6 @@
 package session
 
-import (
-	"fmt"
-	"sync"
-)
+import "fmt"
 
 // Expect is the kind of reply a message obliges the server to give.
 type Expect uint8
@@ -33,49 +30,37 @@ type Owed[E any] struct {
 	Block  bool // may begin or end a transaction block
 }
 
-// MaxOwed bounds the replies outstanding at once; a sender that reaches it waits for the server.
+// MaxOwed bounds the replies outstanding at once: who finds the queue Full sends nothing more until the server has
+// answered.
 const MaxOwed = 1 << 16
 
-// Queue is the ordered list of replies that the server owes.
+// Queue is the ordered list of replies that the server owes. One goroutine owns it.
 type Queue[E any] struct {
-	mu       sync.Mutex
-	room     sync.Cond
 	ring     []Owed[E] // length is a power of two
 	head, n  int
 	blocks   int  // entries with Block
 	unsure   bool // an entry with Block was answered after the last ReadyForQuery
 	skipping bool // an error was answered and its Sync has not been sent: the server discards what it receives
 	status   byte // of the last ReadyForQuery
-	closed   bool
 }
 
 // NewQueue starts with the status of the ReadyForQuery that ended the start-up.
 func NewQueue[E any](status byte) *Queue[E] {
-	q := &Queue[E]{ring: make([]Owed[E], 8), status: status}
-	q.room.L = &q.mu
-	return q
+	return &Queue[E]{ring: make([]Owed[E], 8), status: status}
 }
 
 // Push notes that o was sent. It reports false when the server will discard the message unread, because an earlier one
-// failed and no Sync has been sent since: then nothing is owed for it. The caller must have sent what it buffers
-// before it pushes onto a full queue (Full), because Push waits for room.
+// failed and no Sync has been sent since: then nothing is owed for it. Nothing is to be pushed onto a full queue but
+// what belongs to a message that was begun before it was.
 func (q *Queue[E]) Push(o Owed[E]) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	if q.skipping {
 		if o.Expect != Sync {
 			return false
 		}
 		q.skipping = false
 	}
-	for q.n == MaxOwed && !q.closed {
-		q.room.Wait()
-	}
-	if q.closed {
-		return false
-	}
 	if q.n == len(q.ring) {
-		q.growLocked()
+		q.grow()
 	}
 	q.ring[(q.head+q.n)&(len(q.ring)-1)] = o
 	q.n++
@@ -85,7 +70,7 @@ func (q *Queue[E]) Push(o Owed[E]) bool {
 	return true
 }
 
-func (q *Queue[E]) growLocked() {
+func (q *Queue[E]) grow() {
 	bigger := make([]Owed[E], 2*len(q.ring))
 	for i := range q.n {
 		bigger[i] = q.ring[(q.head+i)&(len(q.ring)-1)]
@@ -93,7 +78,7 @@ func (q *Queue[E]) growLocked() {
 	q.ring, q.head = bigger, 0
 }
 
-func (q *Queue[E]) popLocked() Owed[E] {
+func (q *Queue[E]) pop() Owed[E] {
 	o := q.ring[q.head]
 	q.ring[q.head] = Owed[E]{}
 	q.head = (q.head + 1) & (len(q.ring) - 1)
@@ -101,57 +86,40 @@ func (q *Queue[E]) popLocked() Owed[E] {
 	if o.Block {
 		q.blocks--
 	}
-	if q.n == MaxOwed-1 {
-		q.room.Signal()
-	}
 	return o
 }
 
-// Full reports that the next Push would wait.
+// Full reports that the server owes as much as it may.
 func (q *Queue[E]) Full() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.n == MaxOwed
+	return q.n >= MaxOwed
 }
 
 // Idle reports that the server owes nothing.
 func (q *Queue[E]) Idle() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	return q.n == 0
 }
 
 // Skipping reports that the server discards what it receives until a Sync.
 func (q *Queue[E]) Skipping() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	return q.skipping
 }
 
 // InBlock reports that whatever is sent next is certain to run inside an explicit transaction block: the last
 // ReadyForQuery said so, and nothing that can end the block was carried out since or is outstanding.
 func (q *Queue[E]) InBlock() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	return q.status == 'T' && q.blocks == 0 && !q.unsure
 }
 
 // Status is that of the last ReadyForQuery.
 func (q *Queue[E]) Status() byte {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	return q.status
 }
 
-// Close releases a waiting Push and returns what was still owed.
+// Close empties the queue and returns what was still owed.
 func (q *Queue[E]) Close() []Owed[E] {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.closed = true
-	q.room.Broadcast()
 	left := make([]Owed[E], 0, q.n)
 	for q.n > 0 {
-		left = append(left, q.popLocked())
+		left = append(left, q.pop())
 	}
 	return left
 }
@@ -172,8 +140,6 @@ func (q *Queue[E]) Answer(t, status byte) (Answer[E], error) {
 	case 'N', 'S', 'A':
 		return Answer[E]{}, nil
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	if q.n == 0 {
 		if t == 'E' {
 			return Answer[E]{}, nil // the server's own farewell
@@ -189,27 +155,27 @@ func (q *Queue[E]) Answer(t, status byte) (Answer[E], error) {
 	switch {
 	case t == 'E' && head.Expect != Query && head.Expect != Sync && head.Expect != FunctionCall:
 		a.Done = true
-		q.popLocked()
+		q.pop()
 		q.unsure = q.unsure || a.Owed.Block
-		a.Dropped = q.dropLocked()
+		a.Dropped = q.drop()
 	case t == 'Z':
 		q.status, q.unsure = status, false
-		q.popLocked()
+		q.pop()
 	case done:
-		q.popLocked()
+		q.pop()
 		q.unsure = q.unsure || a.Owed.Block
 	}
 	return a, nil
 }
 
-// dropLocked removes what the server discards after an error: everything up to the next Sync.
-func (q *Queue[E]) dropLocked() []Owed[E] {
+// drop removes what the server discards after an error: everything up to the next Sync.
+func (q *Queue[E]) drop() []Owed[E] {
 	var dropped []Owed[E]
 	for q.n > 0 {
 		if q.ring[q.head].Expect == Sync {
 			return dropped
 		}
-		dropped = append(dropped, q.popLocked())
+		dropped = append(dropped, q.pop())
 	}
 	q.skipping = true
 	return dropped
@@ -246,8 +212,6 @@ func owes(e Expect, t byte) (done, ok bool) {
 
 // Head is the oldest entry still owed.
 func (q *Queue[E]) Head() (o Owed[E], ok bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	if q.n == 0 {
 		return o, false
 	}

@@ -143,24 +143,29 @@ func TestInBlockAfterExecutedCommit(t *testing.T) {
 	}
 }
 
-func TestFullQueueWaits(t *testing.T) {
+func TestFullQueue(t *testing.T) {
 	q := session.NewQueue[string]('I')
 	for range session.MaxOwed {
+		if q.Full() {
+			t.Fatal("full too early")
+		}
 		push(t, q, session.Bind, "b")
 	}
 	if !q.Full() {
 		t.Fatal("not full")
 	}
-	pushed := make(chan bool)
-	go func() { pushed <- q.Push(session.Owed[string]{Expect: session.Bind, Exec: "last"}) }()
+	push(t, q, session.Bind, "of the same message") // which was begun before
 	answer(t, q, '2', "b", true)
-	if !<-pushed {
-		t.Fatal("the waiting message was not accepted")
+	if !q.Full() {
+		t.Fatal("it owes as many as it may, and is not full")
 	}
-	go func() { pushed <- q.Push(session.Owed[string]{Expect: session.Bind}) }()
-	q.Close()
-	if <-pushed {
-		t.Fatal("accepted after Close")
+	answer(t, q, '2', "b", true)
+	if q.Full() {
+		t.Fatal("full, although there is room")
+	}
+	left := q.Close()
+	if len(left) != session.MaxOwed-1 || left[len(left)-1].Exec != "of the same message" || !q.Idle() {
+		t.Fatalf("%d were still owed", len(left))
 	}
 }
 

@@ -74,6 +74,9 @@ func (r *Reader) Next() (Message, error) {
 	}
 }
 
+// Unread puts the message that Next returned last back: Next will return it again.
+func (r *Reader) Unread(m Message) { r.start -= len(m) }
+
 // frame returns how many bytes from start the next message takes, 0 while its header is incomplete.
 func (r *Reader) frame() (int, error) {
 	if r.broken != nil {

@@ -184,6 +184,7 @@ func proxyOptions(cfg *configs.Proxy) (*proxy.Options, error) {
 			ConnectTimeout: cfg.Limits.ConnectTimeout, Statements: cfg.Limits.Statements,
 			Idle: cfg.Limits.Idle, IdleInBlock: cfg.Limits.IdleInBlock,
 		},
+		Loops:   cfg.Loops,
 		Witness: proxy.WitnessLag{Max: cfg.Witnesses.MaxLag, On: proxy.OnLag(cfg.Witnesses.OnLag)},
 	}
 	var err error

@@ -8,7 +8,7 @@ import (
 
 // floors are the packages below the roof, lowest first. A package imports only from lower floors.
 var floors = [][]string{
-	{"proxy/wire", "auditlog/record", "policy/recent"},
+	{"proxy/wire", "proxy/poll", "auditlog/record", "policy/recent"},
 	{"policy/sql", "policy/mask", "auditlog/tiles", "auditlog/record/seal"},
 	{"proxy/session", "proxy/auth", "proxy/certs", "proxy/quota", "policy", "auditlog", "witness", "auditlog/evidence"},
 	{"proxy", "auditlog/search", "witness/quorum"},
