@@ -79,7 +79,7 @@ func (b *binding) close(oid uint32, why string) {
 func (b *binding) bindColumn(d *dataColumn) {
 	r := b.catalogue.Lookup(d.table.schema, d.table.name)
 	if r == nil {
-		b.find(d.line, false, "data names %s.%s, and this database has no table %s: check the name", d.table, d.column, d.table)
+		b.find(d.line, false, "data names %s.%s, and this database has no table %s: check the name%s", d.table, d.column, d.table, meantTable(b.catalogue, d.table))
 		return
 	}
 	switch r.Kind {
@@ -94,7 +94,7 @@ func (b *binding) bindColumn(d *dataColumn) {
 	}
 	a, ok := r.Attribute(d.column)
 	if !ok {
-		b.find(d.line, true, "data names %s.%s, and the table has no such column: if it was renamed, rename it here too", d.table, d.column)
+		b.find(d.line, true, "data names %s.%s, and the table has no such column: if it was renamed, rename it here too%s", d.table, d.column, meantColumn(r, d.column))
 		b.close(r.OID, fmt.Sprintf("the policy names column %s.%s, which the table no longer has: the security administrator must correct it", d.table, d.column))
 		return
 	}

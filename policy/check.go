@@ -41,7 +41,7 @@ func (b *binding) checkRule(r *rule, subjects bool) {
 		}
 		switch rel := b.catalogue.Lookup(t.schema, t.name); {
 		case rel == nil:
-			b.find(r.line, false, "rule %s names %s, which this database does not have: check the name", r.id, t)
+			b.find(r.line, false, "rule %s names %s, which this database does not have: check the name%s", r.id, t, meantTable(b.catalogue, t))
 		case rel.Kind == "v" && !isSystem(t.schema):
 			b.find(r.line, false, "rule %s names the view %s: what counts are the tables behind it, name those", r.id, t)
 		}
@@ -61,10 +61,11 @@ func (b *binding) checkRule(r *rule, subjects bool) {
 }
 
 func (b *binding) checkColumn(r *rule, p columnPattern) {
-	if !p.table.exact() || p.column == "" || b.catalogue.Lookup(p.table.schema, p.table.name) == nil {
+	rel := b.catalogue.Lookup(p.table.schema, p.table.name)
+	if !p.table.exact() || p.column == "" || rel == nil {
 		return
 	}
 	if _, ok := b.catalogue.Column(p.table.schema, p.table.name, p.column); !ok {
-		b.find(r.line, false, "rule %s names column %s.%s, which the table does not have: check the name", r.id, p.table, p.column)
+		b.find(r.line, false, "rule %s names column %s.%s, which the table does not have: check the name%s", r.id, p.table, p.column, meantColumn(rel, p.column))
 	}
 }

@@ -50,7 +50,7 @@ func compileCondition(env *cel.Env, text string) (*condition, error) {
 	ast, issues := env.Compile(text)
 	if issues.Err() != nil {
 		first := issues.Errors()[0]
-		return nil, fmt.Errorf("when is not a CEL condition: %s (at character %d)", first.Message, first.Location.Column()+1)
+		return nil, fmt.Errorf("when is not a CEL condition: %s (at character %d)%s", first.Message, first.Location.Column()+1, conditionAdvice(first.Message, text))
 	}
 	if !ast.OutputType().IsExactType(cel.BoolType) {
 		return nil, fmt.Errorf("when must be true or false, this is a %s: compare it with something", ast.OutputType())

@@ -148,7 +148,7 @@ func (c *compiler) dataSpecs(specs map[word]map[word]columnSpec) []dataColumn {
 				c.problem(column.line, "%s.%s has no class: write {class: …}", table.text, column.text)
 				continue
 			case k == nil:
-				c.problem(spec.Class.line, "class %q is not described under classes: add it there", spec.Class.text)
+				c.problem(spec.Class.line, "class %q is not described under classes: add it there%s", spec.Class.text, meant(spec.Class.text, slices.Sorted(maps.Keys(c.classes))))
 				continue
 			case spec.Subject && subject != "":
 				c.problem(column.line, "%s has two subject columns, %s and %s: keep the one that names the person", table.text, subject, column.text)

@@ -15,7 +15,7 @@ func (c *compiler) rule(spec *ruleSpec) *rule {
 	for _, w := range spec.On.list {
 		p, err := parseTablePattern(w.text)
 		if err != nil {
-			c.problem(w.line, "rule %s: on: %v", r.id, err)
+			c.problem(w.line, "rule %s: on: %v%s", r.id, err, several(w.text))
 			continue
 		}
 		r.on = append(r.on, p)
@@ -121,7 +121,7 @@ func (c *compiler) columnList(r *rule, key string, w words, needs right) []colum
 	for _, item := range w.list {
 		p, err := parseColumnPattern(item.text)
 		if err != nil {
-			c.problem(item.line, "rule %s: %s: %v", r.id, key, err)
+			c.problem(item.line, "rule %s: %s: %v%s", r.id, key, err, several(item.text))
 			continue
 		}
 		if p.table.exact() && !slices.ContainsFunc(r.on, func(t tablePattern) bool { return t.matches(p.table.schema, p.table.name) }) {

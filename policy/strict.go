@@ -97,7 +97,7 @@ func yamlProblems(file string, err error) []*Problem {
 	var typed *yaml.TypeError
 	if !errors.As(err, &typed) {
 		p := yamlProblem(file, err.Error())
-		p.Message = "not valid YAML: " + p.Message
+		p.Message = "not valid YAML: " + p.Message + yamlAdvice(p.Message)
 		return []*Problem{p}
 	}
 	var found []*Problem
@@ -117,7 +117,7 @@ func yamlProblem(file, text string) *Problem {
 	p.Message = m[2]
 	if m := yamlUnknown.FindStringSubmatch(p.Message); m != nil {
 		what := specNames[m[2]]
-		p.Message = fmt.Sprintf("unknown key %q in %s: it knows %s", m[1], what.name, strings.Join(specKeys(what.of), ", "))
+		p.Message = fmt.Sprintf("unknown key %q in %s: it knows %s%s", m[1], what.name, strings.Join(specKeys(what.of), ", "), meant(m[1], specKeys(what.of)))
 	} else if m := yamlTwice.FindStringSubmatch(p.Message); m != nil {
 		p.Message = fmt.Sprintf("key %q was already given in line %s: keep one", m[1], m[2])
 	} else if m := yamlType.FindStringSubmatch(p.Message); m != nil {

@@ -44,7 +44,7 @@ func parseRight(text string) (right, error) {
 		}
 		known = append(known, w.word)
 	}
-	return 0, fmt.Errorf("%q is no word for what a rule allows: write %s", text, strings.Join(known, ", "))
+	return 0, fmt.Errorf("%q is no word for what a rule allows: write %s%s%s", text, strings.Join(known, ", "), meant(text, known), several(text))
 }
 
 // String lists the words, "all" when every bit is set.
