@@ -73,7 +73,10 @@ func joinPlans(a, b *Plan) (Plan, bool) {
 	if b.Transparent {
 		return p, true // a holds all that is to be done, or is transparent too
 	}
-	if a.Text != b.Text || a.AnyOutputs != b.AnyOutputs || len(a.Outputs) != len(b.Outputs) || !slices.Equal(a.Pinned, b.Pinned) {
+	if b.settled {
+		p.Text, p.at, p.settled, p.unsettled = b.Text, b.at, true, b.unsettled
+	}
+	if a.unsettledText() != b.unsettledText() || a.AnyOutputs != b.AnyOutputs || len(a.Outputs) != len(b.Outputs) || !slices.Equal(a.Pinned, b.Pinned) {
 		return p, false
 	}
 	p.Outputs = slices.Clone(a.Outputs)

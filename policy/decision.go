@@ -48,9 +48,11 @@ type Plan struct {
 	Statement *sql.Statement
 	// Text replaces the statement's text when columns that name the subject, or keys that settle the order of rows, had to be
 	// added, else "".
-	Text    string
-	at      int          // where in the statement's text something was added
-	Outputs []OutputPlan // one per column the server will return, hidden ones last; nil when no rows come back or they carry no data of tables
+	Text      string
+	settled   bool // Text settles the order of rows; unsettled is what it would be otherwise
+	unsettled string
+	at        int          // where in the statement's text something was added
+	Outputs   []OutputPlan // one per column the server will return, hidden ones last; nil when no rows come back or they carry no data of tables
 	// AnyOutputs says that the outputs are not predictable and carry nothing about persons (SHOW, EXPLAIN of public
 	// tables, catalogue queries): they are released as they are.
 	AnyOutputs bool

@@ -168,3 +168,24 @@ func TestDigestOfTwoLevels(t *testing.T) {
 		t.Errorf("another policy has the same digest: %v", err)
 	}
 }
+
+// Where one level masks what the other shows in clear, the order of rows is settled as the stricter one wants it.
+func TestOneLevelSettlesTheOrder(t *testing.T) {
+	s := under(t, "data: {s.person: {name: {class: text}}}\nclasses: {text: {mask: constant, value: hidden}}\n", `
+  - id: own
+    who: {department: tax}
+    may: [select]
+    on: [s.person]
+    match: [s.person.name]
+`)
+	for _, text := range []string{"select a.id, b.id from s.person a join s.person b using (name)", "select a.phone from s.person a join s.person b using (name)"} {
+		a, err := sql.Analyse(text, s.cat, sql.Env{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := s.policy.Decide(policy.Request{Person: s.person, Time: workday, Analysis: a, Text: text})
+		if !d.Allow || !strings.HasSuffix(d.Plans[0].Text, `using (name) ORDER BY "a".tableoid, "a".ctid, "b".tableoid, "b".ctid`) {
+			t.Errorf("%s: %v %+v", text, d.Reason, d.Plans)
+		}
+	}
+}

@@ -33,8 +33,9 @@ func (j *judge) settleOrder(a *sql.Analysis, i int, rows *sql.Statement, out *ju
 	if !ok {
 		return refuse("join tables themselves, in FROM of the outermost SELECT, or compare the column with values")
 	}
-	if p.Text = text; text != "" {
-		p.at = commonPrefix(p.Statement.Text, text)
+	if text != p.Text {
+		p.settled, p.unsettled = true, p.Text
+		p.Text, p.at = text, commonPrefix(p.Statement.Text, text)
 	}
 	return nil
 }
@@ -70,6 +71,14 @@ func (j *judge) settled(a *sql.Analysis, i int, out *judgement, written string) 
 		}
 	}
 	return b.Statements[i].Text, true
+}
+
+// unsettledText is the text of a plan without the keys by which its rows are settled.
+func (p *Plan) unsettledText() string {
+	if p.settled {
+		return p.unsettled
+	}
+	return p.Text
 }
 
 // sameButSorted reports whether two statements are the same but for what their rows are ordered by.

@@ -18,8 +18,10 @@ func TestDriversAreUnderstood(t *testing.T) {
 	prepared := map[string]*sql.Statement{}
 	env := sql.Env{SearchPath: []string{"public"}, Prepared: func(n string) *sql.Statement { return prepared[n] }}
 	setPath(t, conn, env.SearchPath)
-	// Rightly unsafe, and really asked for: pg_dump's settings and foreign options, psql's \dconfig.
-	unsafe := map[string]bool{"set_config": true, "current_setting": true, "pg_options_to_table": true}
+	// Rightly unsafe, and really asked for: pg_dump's settings and foreign options, psql's \dconfig,
+	// the sizes of \dt+, \l+ and \db+.
+	unsafe := map[string]bool{"set_config": true, "current_setting": true, "pg_options_to_table": true,
+		"pg_table_size": true, "pg_total_relation_size": true, "pg_database_size": true, "pg_tablespace_size": true}
 	for _, e := range corpus(t, "testdata/drivers.sql") {
 		a, err := sql.Analyse(e.text, cat, env)
 		if err != nil {

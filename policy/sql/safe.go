@@ -30,9 +30,8 @@ func (c *Catalogue) unsafe(f *Function) string {
 	return ""
 }
 
-// safeVolatile are volatile functions that neither change anything nor read rows: chance, clocks, sizes.
-var safeVolatile = wordSet(`random random_normal clock_timestamp gen_random_uuid timeofday pg_table_size pg_relation_size
-	pg_total_relation_size pg_indexes_size pg_database_size pg_tablespace_size pg_is_in_recovery uuidv4 uuidv7
+// safeVolatile are volatile functions that neither change anything nor read rows: chance and clocks.
+var safeVolatile = wordSet(`random random_normal clock_timestamp gen_random_uuid timeofday pg_is_in_recovery uuidv4 uuidv7
 	array_shuffle array_sample pg_partition_ancestors pg_partition_tree`)
 
 const (
@@ -41,6 +40,7 @@ const (
 	otherSessions = "shows what other sessions do"
 	largeObjects  = "reads or writes large objects"
 	settings      = "reads or changes settings"
+	sizes         = "tells how large tables and indexes are, which follows from the values in them"
 )
 
 // unsafeNames are stable or immutable functions of pg_catalog that are unsafe all the same. Volatile ones need no mention
@@ -51,7 +51,9 @@ var unsafeNames = map[string]string{
 	"table_to_xml": readsText, "table_to_xmlschema": readsText, "table_to_xml_and_xmlschema": readsText,
 	"schema_to_xml": readsText, "schema_to_xmlschema": readsText, "schema_to_xml_and_xmlschema": readsText,
 	"database_to_xml": readsText, "database_to_xmlschema": readsText, "database_to_xml_and_xmlschema": readsText,
-	"ts_stat":                  readsText,
+	"ts_stat":       readsText,
+	"pg_table_size": sizes, "pg_relation_size": sizes, "pg_total_relation_size": sizes, "pg_indexes_size": sizes,
+	"pg_database_size": sizes, "pg_tablespace_size": sizes,
 	"pg_stat_file":             readsFiles,
 	"pg_config":                readsFiles,
 	"lo_get":                   largeObjects,
@@ -72,20 +74,18 @@ var unsafeNames = map[string]string{
 }
 
 var unsafePrefixes = map[string]string{
-	"pg_read_":                readsFiles,
-	"pg_ls_":                  readsFiles,
-	"lo_":                     largeObjects,
-	"pg_logical_":             "reads the write-ahead log",
-	"pg_walinspect":           "reads the write-ahead log",
-	"pg_stat_get_backend_":    otherSessions,
-	"pg_replication_":         "changes replication",
-	"binary_upgrade_":         "internal",
-	"pg_get_wal_":             "reads the write-ahead log",
-	"pg_stat_get_recovery_":   otherSessions,
-	"pg_show_replication_":    otherSessions,
-	"pg_restore_":             "changes statistics",
-	"pg_stat_reset":           "changes statistics",
-	"pg_stat_get_replication": otherSessions,
+	"pg_read_":             readsFiles,
+	"pg_ls_":               readsFiles,
+	"lo_":                  largeObjects,
+	"pg_logical_":          "reads the write-ahead log",
+	"pg_walinspect":        "reads the write-ahead log",
+	"pg_stat_get_":         "counts what all sessions read and write, in rows and blocks",
+	"pg_replication_":      "changes replication",
+	"binary_upgrade_":      "internal",
+	"pg_get_wal_":          "reads the write-ahead log",
+	"pg_show_replication_": otherSessions,
+	"pg_restore_":          "changes statistics",
+	"pg_stat_reset":        "changes statistics",
 }
 
 // publicSettings may be read with current_setting: those that clients ask for. Others may hold paths or secrets, and a
