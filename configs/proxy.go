@@ -8,7 +8,10 @@ type Proxy struct {
 	TLS       TLS        `yaml:"tls"`       // with clients
 	Metrics   Metrics    `yaml:"metrics"`   // for Prometheus
 	People    Path       `yaml:"people"`    // who may log in, with SCRAM verifiers; `shiguan passwd` edits it
-	Policy    Path       `yaml:"policy"`    // who may do what
+	Policy    Path       `yaml:"policy"`    // who may do what: the department's policy
+	Ceiling   Path       `yaml:"ceiling"`   // the city's policy above it; optional
+	Signers   Signers    `yaml:"signers"`   // whose signatures policies need
+	Grants    Grants     `yaml:"grants"`    // what officers have granted
 	Log       Log        `yaml:"log"`       // this proxy's transparency log
 	Witnesses Witnesses  `yaml:"witnesses"` // who co-signs it
 	Databases []Database `yaml:"databases"` // what clients may connect to
@@ -30,6 +33,26 @@ type TLS struct {
 	Key         Path   `yaml:"key"`         // PEM
 	ClientCA    Path   `yaml:"client_ca"`   // PEM: the authorities of clients' certificates; empty: none are asked for
 	MinVersion  string `yaml:"min_version"` // "1.2" or "1.3"
+}
+
+// Signers are the security administrators whose signatures make a policy count. Without keys policies need no signature,
+// and whoever can write the file can change them.
+type Signers struct {
+	State      Path         `yaml:"state"` // remembers what was in force, so that nothing older comes back
+	Ceiling    LevelSigners `yaml:"ceiling"`
+	Department LevelSigners `yaml:"department"`
+}
+
+// LevelSigners are those of one level.
+type LevelSigners struct {
+	Name string   `yaml:"name"` // of the city or department, as the signed policies name it
+	K    int      `yaml:"k"`    // how many must have signed
+	Keys []string `yaml:"keys"` // from `shiguan key new-signer`
+}
+
+// Grants is where signed grants are put for the proxy.
+type Grants struct {
+	Dir Path `yaml:"dir"`
 }
 
 // Metrics is where Prometheus finds /metrics.
@@ -104,6 +127,7 @@ func (c *Proxy) check(r *reporter) {
 	r.address(c.Metrics.Listen, "metrics", "listen")
 	r.required(c.People.String(), "the file that `shiguan passwd` writes", "people")
 	r.required(c.Policy.String(), "the policy file", "policy")
+	c.checkSigners(r)
 	c.Log.check(r)
 	c.Witnesses.check(r)
 	c.checkDatabases(r)
@@ -129,6 +153,32 @@ func (t *TLS) check(r *reporter) {
 	}
 	if t.MinVersion != "1.2" && t.MinVersion != "1.3" {
 		r.addf([]any{"tls", "min_version"}, `tls.min_version: %q is neither "1.2" nor "1.3"`, t.MinVersion)
+	}
+}
+
+func (c *Proxy) checkSigners(r *reporter) {
+	s := &c.Signers
+	s.Department.check(r, "department")
+	s.Ceiling.check(r, "ceiling")
+	signed := len(s.Department.Keys) > 0
+	switch {
+	case c.Ceiling == "" && len(s.Ceiling.Keys) > 0:
+		r.add("signers.ceiling names keys, and there is no ceiling: name its file, or remove them", "signers", "ceiling")
+	case c.Ceiling != "" && signed != (len(s.Ceiling.Keys) > 0):
+		r.add("signers: name keys for both levels, or for none: where one can be changed by anybody, the other does not help", "signers")
+	}
+	if (signed || c.Grants.Dir != "") && s.State == "" {
+		r.add("signers.state is missing: a file in which the proxy remembers what was in force", "signers", "state")
+	}
+}
+
+func (s *LevelSigners) check(r *reporter, level string) {
+	if len(s.Keys) == 0 {
+		return
+	}
+	r.required(s.Name, "the city's or department's name, as its policies are signed for", "signers", level, "name")
+	if s.K < 1 || s.K > len(s.Keys) {
+		r.addf([]any{"signers", level, "k"}, "signers.%s.k must be 1 to %d, the number of keys", level, len(s.Keys))
 	}
 }
 
