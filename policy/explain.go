@@ -20,6 +20,9 @@ type Explanation struct {
 	Purpose    string               `json:"purpose,omitempty"`
 	Rules      []ExplainedRule      `json:"rules"` // every rule that speaks of the person
 	Statements []ExplainedStatement `json:"statements"`
+
+	// Ceiling is the level above, explained by itself; what it refuses is refused, whatever this level says.
+	Ceiling *Explanation `json:"ceiling,omitempty"`
 }
 
 // ExplainedRule is a rule that speaks of the person, and whether its condition holds.
@@ -95,6 +98,10 @@ func (p *Policy) Explain(r Request) Explanation {
 	standing := p.standing(r)
 	for _, rule := range standing.rules {
 		e.Rules = append(e.Rules, explainRule(rule, &r))
+	}
+	if p.ceiling != nil {
+		above := p.ceiling.Explain(r)
+		e.Ceiling = &above
 	}
 	if r.Analysis == nil {
 		return e

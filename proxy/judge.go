@@ -80,7 +80,7 @@ func (c *conn) judge(text string, types []uint32, now time.Time) (verdict, error
 	v.decision = v.epoch.policy.Decide(policy.Request{
 		Person:   policy.Person{User: c.person.User, Department: c.person.Department, Position: c.person.Position},
 		Database: c.db.Name, Role: c.person.Role, Application: c.application, Client: c.address,
-		Purpose: v.purpose, Time: now, Analysis: a, Text: text, Env: env,
+		Purpose: v.purpose, Time: now, Latest: c.srv.latest(now), Analysis: a, Text: text, Env: env,
 	})
 	if !v.decision.Allow {
 		v.refuse("42501", v.decision.Reason)

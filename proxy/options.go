@@ -24,15 +24,17 @@ type Options struct {
 	// PolicyFacts go on record before Policy is in force; Unsigned says that nobody signed it.
 	PolicyFacts []record.Record
 	Unsigned    bool
-	Quota       *quota.Book // of daily limits; closed by the caller after Serve has returned
-	Databases   []Database
-	TLS         ClientTLS
-	Limits      Limits
-	Loops       int // that serve the sessions; 0: one
-	Witness     WitnessLag
-	Logger      *slog.Logger
-	Registerer  prometheus.Registerer
-	Version     string
+	// Latest is the latest time that was ever seen, which grants run out by; nil leaves that to the machine's clock.
+	Latest     func(now time.Time) time.Time
+	Quota      *quota.Book // of daily limits; closed by the caller after Serve has returned
+	Databases  []Database
+	TLS        ClientTLS
+	Limits     Limits
+	Loops      int // that serve the sessions; 0: one
+	Witness    WitnessLag
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Version    string
 }
 
 // Limits bound what clients can cost. Zero values take the defaults of withDefaults.

@@ -113,6 +113,13 @@ func (s *Server) Enforce(p *policy.Policy, facts ...record.Record) error {
 	return nil
 }
 
+func (s *Server) latest(now time.Time) time.Time {
+	if s.opt.Latest == nil {
+		return now
+	}
+	return s.opt.Latest(now)
+}
+
 // Record puts facts that belong to no session on record and waits until they are durable. Their time is now.
 func (s *Server) Record(facts ...record.Record) error {
 	for i := range facts {

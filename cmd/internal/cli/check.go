@@ -17,6 +17,7 @@ import (
 	"shiguan/auditlog/record"
 	"shiguan/auditlog/record/seal"
 	"shiguan/auditlog/tiles"
+	"shiguan/cmd/internal/signed"
 	"shiguan/configs"
 	"shiguan/policy"
 	"shiguan/proxy/auth"
@@ -103,17 +104,37 @@ func (c *checklist) proxy(file string) error {
 	_, err = parseFile(cfg.Log.SubjectKey.String(), "subject_key", "make one with `shiguan key new-subject`", record.ParseSubjectKey)
 	c.report("log.subject_key", cfg.Log.SubjectKey.String(), errors.Join(err, private(cfg.Log.SubjectKey)))
 	c.quorum("witnesses.policy", cfg.Witnesses.Policy, cfg.Log.Origin, keys...)
-	p, err := loadPolicy(cfg.Policy.String())
-	digest := ""
-	if p != nil {
-		digest = p.Digest()
-	}
-	c.report("policy", cfg.Policy.String()+" "+digest, err)
+	levels := c.policies(cfg)
 	c.people(cfg)
 	for i := range cfg.Databases {
-		c.database(&cfg.Databases[i], p)
+		c.database(&cfg.Databases[i], levels)
 	}
 	return nil
+}
+
+// policies reports on the policies as the proxy would load them, and returns each level's own.
+func (c *checklist) policies(cfg *configs.Proxy) map[string]*policy.Policy {
+	joined, err := signed.Load(cfg, time.Now())
+	digest := ""
+	if joined != nil {
+		digest = " " + joined.Digest()
+	}
+	c.report("policy", strings.Join(signed.Files(cfg), " over ")+digest, err)
+	if signed.Unsigned(cfg) {
+		fmt.Fprintln(c.out, "! policy: it needs no signature: whoever can write its file decides what people see; name security administrators under signers")
+	}
+	levels := map[string]*policy.Policy{}
+	for _, file := range signed.Files(cfg) {
+		if p, err := loadPolicy(file); err == nil { // else it is reported above
+			levels[file] = p
+		}
+	}
+	if err != nil || cfg.Grants.Dir == "" {
+		return levels
+	}
+	list, err := signed.List(cfg, time.Now())
+	c.report("grants", count(len(list), "file", "files")+", see `shiguan grant list`", err)
+	return levels
 }
 
 // logKeys reports the keys that sign the log's heads and returns them, none if something is wrong with one.
@@ -226,7 +247,7 @@ func (c *checklist) fits(what string, findings []policy.Finding) {
 			err = errors.Join(err, fmt.Errorf("line %d: %s", f.Line, printable(f.Message, false)))
 		}
 	}
-	c.report(what+", policy", count(len(findings), "remark", "remarks")+", see `shiguan policy check`", err)
+	c.report(what, count(len(findings), "remark", "remarks")+", see `shiguan policy check`", err)
 }
 
 func (c *checklist) investigator(file string) error {

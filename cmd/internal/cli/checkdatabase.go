@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,7 +19,7 @@ import (
 )
 
 // database logs in as every role, in the proxy's own way, and reads the catalogue as it would.
-func (c *checklist) database(d *configs.Database, p *policy.Policy) {
+func (c *checklist) database(d *configs.Database, levels map[string]*policy.Policy) {
 	what := "database " + d.Name
 	db, err := database(d)
 	err = errors.Join(err, closed(d))
@@ -42,8 +45,11 @@ func (c *checklist) database(d *configs.Database, p *policy.Policy) {
 	defer conn.Close(c.ctx)
 	cat, err := sql.Load(c.ctx, conn)
 	c.report(what+", catalogue", "read by "+db.CatalogueUser, err)
-	if err == nil && p != nil {
-		c.fits(what, p.Check(cat))
+	if err != nil {
+		return
+	}
+	for _, file := range slices.Sorted(maps.Keys(levels)) {
+		c.fits(what+", "+filepath.Base(file), levels[file].Check(cat))
 	}
 }
 

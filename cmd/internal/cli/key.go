@@ -16,7 +16,7 @@ func keyCommand() *cobra.Command {
 is one, is printed: it belongs into the quorum policy or into the proxies' recipients file.`,
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(keyNewLogCommand(), keyNewWitnessCommand(), keyNewIdentityCommand(), keyNewSubjectCommand(),
+	cmd.AddCommand(keyNewLogCommand(), keyNewWitnessCommand(), keyNewIdentityCommand(), keyNewSubjectCommand(), keyNewSignerCommand(),
 		keyListPeriodsCommand(), keyErasePeriodCommand())
 	return cmd
 }
@@ -77,6 +77,17 @@ With --ml-dsa it is a second, post-quantum key for the same witness, to cosign b
 		})
 	cmd.Flags().BoolVar(&mldsa, "ml-dsa", false, "make an ML-DSA-44 key instead of an Ed25519 key")
 	cmd.Flags().StringVar(&name, "name", "", "the witness's name")
+	mustMarkRequired(cmd, "name")
+	return cmd
+}
+
+func keyNewSignerCommand() *cobra.Command {
+	var name string
+	cmd := newKeyCommand("new-signer --name NAME -o FILE", "Make the key of a security administrator or officer and print its verifier key",
+		`Security administrators sign policies with it, officers grants. The name says who it is, such as wang.data-bureau; it stands in
+every signature. The line printed belongs into the proxies' signers, or under officers in the ceiling.`,
+		func(file string) (string, error) { return keyfile.NewLog(file, name) })
+	cmd.Flags().StringVar(&name, "name", "", "who signs with it")
 	mustMarkRequired(cmd, "name")
 	return cmd
 }

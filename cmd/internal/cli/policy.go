@@ -38,7 +38,7 @@ func policyCommand() *cobra.Command {
 policy/FORMAT.md.`,
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(policyCheckCommand(catalogueOf), policyExplainCommand(catalogueOf), policyTestCommand(catalogueOf),
+	cmd.AddCommand(policySignCommand(), policyVerifyCommand(), policyCheckCommand(catalogueOf), policyExplainCommand(catalogueOf), policyTestCommand(catalogueOf),
 		policySnapshotCommand(catalogueOf), policyDiffCommand(catalogueOf), policyDiscoverCommand())
 	return cmd
 }

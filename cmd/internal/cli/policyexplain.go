@@ -117,6 +117,11 @@ func printExplanation(w io.Writer, e *policy.Explanation) {
 	for i := range e.Statements {
 		printStatement(line, i, &e.Statements[i])
 	}
+	if e.Ceiling != nil {
+		line("")
+		line("The city's ceiling, by itself:")
+		printExplanation(w, e.Ceiling)
+	}
 }
 
 func printStatement(line func(string, ...any), i int, s *policy.ExplainedStatement) {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"shiguan/cmd/internal/policydesk"
+	"shiguan/cmd/internal/signed"
 	"shiguan/configs"
 	"shiguan/policy"
 	"shiguan/policy/sql"
@@ -65,7 +67,7 @@ func (s *policySource) loadPolicy() (*policy.Policy, error) {
 	case s.policy != "":
 		return loadPolicy(s.policy)
 	case s.proxy != nil:
-		return loadPolicy(s.proxy.Policy.String())
+		return signed.Load(s.proxy, time.Now())
 	}
 	return nil, errors.New("no policy: say --policy FILE or --config PROXY_CONFIG")
 }

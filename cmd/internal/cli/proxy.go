@@ -11,10 +11,8 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +25,7 @@ import (
 	"shiguan/auditlog/record"
 	"shiguan/auditlog/record/seal"
 	"shiguan/auditlog/tiles"
+	"shiguan/cmd/internal/signed"
 	"shiguan/configs"
 	"shiguan/policy"
 	"shiguan/proxy"
@@ -85,6 +84,10 @@ func runProxy(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	governor, err := govern(cfg, options, log, logger)
+	if err != nil {
+		return err
+	}
 	if options.Quota, err = quota.Open(filepath.Join(cfg.Log.Dir.String(), "limits.jsonl"), nil); err != nil {
 		return exit(ExitBrokeLog, err)
 	}
@@ -98,11 +101,11 @@ func runProxy(ctx context.Context, file string) error {
 	if err != nil {
 		return exit(ExitBrokeLog, err)
 	}
-	return serveProxy(ctx, cfg, server, log, registry, logger)
+	return serveProxy(ctx, cfg, server, governor, log, registry, logger)
 }
 
 // serveProxy runs until a signal comes or the log breaks.
-func serveProxy(ctx context.Context, cfg *configs.Proxy, server *proxy.Server, log *auditlog.Log, registry *prometheus.Registry, logger *slog.Logger) error {
+func serveProxy(ctx context.Context, cfg *configs.Proxy, server *proxy.Server, governor *signed.Governor, log *auditlog.Log, registry *prometheus.Registry, logger *slog.Logger) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	metrics := http.NewServeMux()
@@ -120,7 +123,7 @@ func serveProxy(ctx context.Context, cfg *configs.Proxy, server *proxy.Server, l
 	if err != nil {
 		return err
 	}
-	go reloadOnHangup(ctx, cfg, server, logger)
+	go tendPolicy(ctx, cfg, server, governor, logger)
 	go func() {
 		select {
 		case <-ctx.Done():
@@ -198,10 +201,6 @@ func proxyOptions(cfg *configs.Proxy) (*proxy.Options, error) {
 	if o.SubjectKey, err = record.ParseSubjectKey(text); err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.Log.SubjectKey, err)
 	}
-	if o.Policy, err = loadPolicy(cfg.Policy.String()); err != nil {
-		return nil, err
-	}
-	o.PolicyFacts = []record.Record{{Kind: record.KindPolicyLoaded, Policy: o.Policy.Digest()}}
 	if o.People, o.PeopleFile, err = loadPeople(cfg.People.String()); err != nil {
 		return nil, err
 	}
@@ -245,41 +244,4 @@ func readSecret(file configs.Path) (string, error) {
 		return "", fmt.Errorf("%s: the file is empty: write the password into it", file)
 	}
 	return secret, nil
-}
-
-// reloadOnHangup reads policy and people again at SIGHUP. What cannot be read or is not valid changes nothing.
-func reloadOnHangup(ctx context.Context, cfg *configs.Proxy, server *proxy.Server, logger *slog.Logger) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hangup:
-		}
-		if err := reload(cfg, server); err != nil {
-			logger.Error("reload failed: what was in force stays in force", "err", err)
-			continue
-		}
-		logger.Info("policy, people and certificates reloaded")
-	}
-}
-
-func reload(cfg *configs.Proxy, server *proxy.Server) error {
-	p, err := loadPolicy(cfg.Policy.String())
-	if err != nil {
-		return err
-	}
-	people, digest, err := loadPeople(cfg.People.String())
-	if err != nil {
-		return err
-	}
-	if err := server.RefreshTLS(); err != nil {
-		return err
-	}
-	if err := server.Enforce(p, record.Record{Kind: record.KindPolicyLoaded, Policy: p.Digest()}); err != nil {
-		return err
-	}
-	return server.SetPeople(people, digest)
 }

@@ -18,7 +18,7 @@ Begin with:  shiguan demo --dir demo`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		proxyCommand(), witnessCommand(), policyCommand(), passwdCommand(),
+		proxyCommand(), witnessCommand(), policyCommand(), grantCommand(), passwdCommand(),
 		consoleCommand(), searchCommand(), showCommand(), proveCommand(), verifyCommand(), whoSawCommand(), fsckCommand(),
 		initCommand(), checkCommand(), keyCommand(), demoCommand(), versionCommand(),
 	)

@@ -43,7 +43,7 @@ type Ruling struct {
 }
 
 // NewGovernor reads what is remembered. It fails when that exists and cannot be read.
-func NewGovernor(cfg *configs.Proxy) (*Governor, error) {
+func NewGovernor(cfg *configs.Proxy, now time.Time) (*Governor, error) {
 	g := &Governor{cfg: cfg, state: &state{Levels: map[string]levelState{}, Grants: map[string]grantState{}}, told: map[string]bool{}}
 	if cfg.Signers.State != "" {
 		var err error
@@ -51,7 +51,7 @@ func NewGovernor(cfg *configs.Proxy) (*Governor, error) {
 			return nil, err
 		}
 	}
-	g.clock.start(time.Now(), g.state.Latest)
+	g.clock.start(now, g.state.Latest)
 	return g, nil
 }
 
@@ -171,7 +171,7 @@ func (r *Ruling) take(f *GrantFile, late time.Time, present map[string]bool) {
 		return
 	}
 	r.grants = append(r.grants, f.Grant)
-	if _, known := r.state.Grants[f.Grant.ID]; !known {
+	if _, known := r.state.Grants[f.Grant.ID]; !known || r.governor.base == nil { // each start says what is in force
 		r.state.Grants[f.Grant.ID] = grantState{Until: f.Grant.Until}
 		r.Facts = append(r.Facts, issued(f))
 	}
@@ -262,6 +262,7 @@ type clock struct {
 	mu      sync.Mutex
 	started time.Time // with the machine's monotonic clock
 	ahead   time.Duration
+	last    time.Time
 }
 
 func (c *clock) start(now, remembered time.Time) {
@@ -276,5 +277,8 @@ func (c *clock) latest(now time.Time) time.Time {
 	if wall := now.Round(0); wall.After(steady.Add(c.ahead)) {
 		c.ahead = wall.Sub(steady) // it slept, or the clock was set forward
 	}
-	return steady.Add(c.ahead)
+	if t := steady.Add(c.ahead); t.After(c.last) {
+		c.last = t
+	}
+	return c.last
 }

@@ -41,14 +41,14 @@ const (
 // readState reads the state file. One that does not exist is empty; one that cannot be read in full is an error: what it
 // forbids must not be forgotten.
 func readState(file string) (*state, error) {
-	s := &state{Levels: map[string]levelState{}, Grants: map[string]grantState{}}
 	text, err := readBounded(file, maxState)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
+		return &state{Levels: map[string]levelState{}, Grants: map[string]grantState{}}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	s := new(state)
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(s); err != nil {
