@@ -26,7 +26,7 @@ RACE := ./auditlog ./auditlog/record/... ./auditlog/search/... ./proxy/... ./wit
 # The Node.js drivers that .ci/setup installed.
 export NODE_PATH := $(CURDIR)/.build/clients/node_modules
 
-.PHONY: build demo test lint test-race test-plain test-long bench clean setup-build setup-demo setup-all
+.PHONY: build demo test lint test-race test-plain test-long bench bench-log bench-go clean setup-build setup-demo setup-all
 
 # No -trimpath: the tests would then compile PostgreSQL's parser, some minutes of C, once more for themselves.
 build: setup-build
@@ -63,7 +63,15 @@ test-long: setup-all
 		done; \
 	done
 
-bench: setup-all
+# The log beside its peers and at ten million records (five minutes, 6 GB of
+# disk), and then all of Go's benchmarks. The page it writes is docs/bench/log.md.
+bench: bench-log bench-go
+
+bench-log: setup-build
+	mkdir -p .build/bench
+	$(GO) run ./cmd/internal/logbench -dir .build/bench -rounds 7 -report docs/bench/log.md
+
+bench-go: setup-all
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 clean:

@@ -18,7 +18,7 @@ const (
 	maxSpare = 4 << 20
 	// lingerTime is how long a record waits for somebody who wants it durable,
 	// before a goroutine of the log sees to it.
-	lingerTime = 2 * time.Millisecond
+	lingerTime = 5 * time.Millisecond
 	// maxYields bounds how often a leader lets others append first.
 	maxYields = 10
 )
@@ -51,13 +51,14 @@ type committer struct {
 	spare    []byte    // a buffer for the next batch
 	waiters  int       // appenders in room
 	tending  bool      // the timer of tend runs; always so while records are pending
+	tended   uint64    // how many records there were when tend looked last
 	closed   bool
 	broken   error
 
 	timer  *time.Timer
 	urgent chan struct{} // capacity 1: tend must lead now
-	ended  chan struct{} // closed when tend must end
-	tended chan struct{} // closed when it has
+	ending chan struct{} // closed when tend must end
+	ended  chan struct{} // closed when it has
 
 	// Of the leader alone.
 	segment file
@@ -67,7 +68,7 @@ type committer struct {
 
 func newCommitter(fs fileSystem, next uint64) *committer {
 	c := &committer{fs: fs, linger: lingerTime, yield: runtime.Gosched, timer: time.NewTimer(lingerTime),
-		urgent: make(chan struct{}, 1), ended: make(chan struct{}), tended: make(chan struct{})}
+		urgent: make(chan struct{}, 1), ending: make(chan struct{}), ended: make(chan struct{})}
 	c.timer.Stop()
 	c.room.L = &c.mu
 	c.durable.Store(next)
@@ -307,8 +308,8 @@ func (c *committer) close() {
 		c.makeRoomLocked()
 	}
 	c.mu.Unlock()
-	close(c.ended)
-	<-c.tended
+	close(c.ending)
+	<-c.ended
 	c.preparer.stop()
 	c.segment.Close() // everything in it was synced, or the log is broken
 }

@@ -6,10 +6,10 @@ import "time"
 // batch is to be told of by Notify, and else after a while. It does nothing
 // while the log is idle, and next to nothing while others lead.
 func (c *committer) tend() {
-	defer close(c.tended)
+	defer close(c.ended)
 	for {
 		select {
-		case <-c.ended:
+		case <-c.ending:
 			return
 		case <-c.urgent:
 			c.mu.Lock()
@@ -22,9 +22,13 @@ func (c *committer) tend() {
 		if late && !c.leading && c.broken == nil {
 			c.leadLocked()
 		}
-		if c.pending.count > 0 && c.broken == nil {
+		// While records come it goes on looking: to set the timer costs the one who
+		// appends more than it costs us to look for nothing.
+		records := c.pending.first + c.pending.count
+		if (c.pending.count > 0 || records != c.tended) && c.broken == nil {
 			c.tendLocked()
 		}
+		c.tended = records
 		c.mu.Unlock()
 	}
 }

@@ -80,7 +80,7 @@ func TestNamesSayWhatOneGets(t *testing.T) {
 }
 
 func TestTheGroundFloorIsTidy(t *testing.T) {
-	allowed := map[string]bool{"cmd": true, "proxy": true, "policy": true, "auditlog": true, "witness": true, "configs": true}
+	allowed := map[string]bool{"cmd": true, "proxy": true, "policy": true, "auditlog": true, "witness": true, "configs": true, "docs": true}
 	entries, err := os.ReadDir(root(t))
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,10 @@
 //	go run ./cmd/internal/logbench [-rounds 5] [-length 1s] [-appenders 1,8,32,256] [-dir DIR]
 //	go run ./cmd/internal/logbench -growth 1000000 [-dir DIR]
 //
-// With -growth it fills one log instead and tells whether anything grows with it: cost of an append, memory, time to open, a
+//	go run ./cmd/internal/logbench -report docs/bench/log.md
+//
+// With -report, as `make bench` calls it, it does both and writes a page about it: some three minutes of turns, and two or three
+// for ten million records, which take 6 GB of disk meanwhile. With -growth alone it fills one log and tells whether anything grows with it: cost of an append, memory, time to open, a
 // proof from cold tiles, fsck. -profile writes a CPU profile of the audit log under 32 appenders.
 //
 // The peers are a Go module of their own in the directory peers, so that this one does not depend on them.

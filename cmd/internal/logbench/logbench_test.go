@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,9 +105,46 @@ func TestGrowth(t *testing.T) {
 	if err := grow(t.Context(), &said, filepath.Join(t.TempDir(), "log"), 3000); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"\n| 300 | ", "\n| 3000 | ", "- opening it: ", "- proof of a record from cold tiles: ", "- fsck: "} {
+	for _, want := range []string{"in the last third, × in the first: ", "\n| 300 | ", "\n| 3000 | ", "- opening it: ", "- proof of a record from cold tiles: ", "- fsck: "} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, said.String())
+		}
+	}
+}
+
+// The workers that a test starts are this binary again.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "-worker" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// The page holds both halves, their verdicts, and the machine they were measured on; without all of it there is none.
+func TestReport(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "docs", "log.md")
+	p := plan{dir: t.TempDir(), rounds: 1, length: 10 * time.Millisecond, appenders: []int{1, 32}}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := report(gone, file, p, 1000); err == nil {
+		t.Error("a report of nothing")
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("half a page was written: %v", err)
+	}
+	p.dir = t.TempDir()
+	if err := report(t.Context(), file, p, 1000); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{" cores, ", " of memory", "go1.", "\n| 32 | shiguan | ", "\n| 1 | write+fdatasync | ", "CPU µs a record with 32 appenders: ",
+		"\n| 1000 | ", "× in the first: ", "- fsck: "} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("%q is missing in\n%s", want, page)
 		}
 	}
 }

@@ -22,6 +22,7 @@ func main() {
 		records uint64
 		profile string
 		serve   string
+		page    string
 	)
 	flag.IntVar(&p.rounds, "rounds", 5, "interleaved rounds")
 	flag.DurationVar(&p.length, "length", time.Second, "length of one measurement")
@@ -30,6 +31,7 @@ func main() {
 	flag.BoolVar(&p.peers, "peers", true, "measure Tessera and immudb too")
 	flag.BoolVar(&p.exact, "exact", false, "measure Tessera once more, with batches as large as the number of appenders")
 	flag.Uint64Var(&records, "growth", 0, "fill a log with so many records instead, and see what grows")
+	flag.StringVar(&page, "report", "", "measure everything and write it to this file too; -growth is 10,000,000 then unless set")
 	flag.StringVar(&profile, "profile", "", "write a CPU profile of the audit log under 32 appenders, or of -growth, to this file")
 	flag.StringVar(&serve, "worker", "", "")
 	flag.Parse()
@@ -48,7 +50,13 @@ func main() {
 		}
 		defer os.RemoveAll(dir)
 		p.dir = dir
+		spread(dir)
 		switch {
+		case page != "":
+			if records == 0 {
+				records = 10_000_000
+			}
+			return report(ctx, page, p, records)
 		case records > 0:
 			return profiled(profile, func() error { return grow(ctx, os.Stdout, filepath.Join(dir, "log"), records) })
 		case profile != "":
