@@ -342,7 +342,7 @@ func (c *conn) mustWait(e *execution) bool {
 			return true
 		}
 		if s.MayWrite {
-			if s.Outlined || len(e.steps) > 1 || !rowVerb(s.Verb) || len(s.Functions) > 0 {
+			if len(e.steps) > 1 || !rowVerb(s.Verb) || len(s.Functions) > 0 {
 				return true
 			}
 			writes = true

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	pg_query "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // Outline says of a text what its grammar alone tells: its statements, which of them begin or end transaction blocks, give
@@ -28,6 +29,7 @@ func Outline(text string, major int) (analysis *Analysis) {
 		}
 		s := Statement{Text: strings.TrimSpace(text[start:end]), Outlined: true, MayWrite: true}
 		an.outline(&s, raw.Stmt)
+		s.calls(raw.ProtoReflect())
 		analysis.Statements = append(analysis.Statements, s)
 	}
 	if len(tree.Stmts) == 0 {
@@ -95,6 +97,27 @@ func (s *Statement) outlined(n any) {
 	}
 }
 
+// calls notes every function that is called by name, whatever it may be.
+func (s *Statement) calls(m protoreflect.Message) {
+	if f, ok := m.Interface().(*pg_query.FuncCall); ok {
+		if path := names(f.Funcname); len(path) > 0 {
+			s.Functions = append(s.Functions, FunctionUse{Name: path[len(path)-1], Why: "not looked up"})
+		}
+	}
+	m.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case field.Kind() != protoreflect.MessageKind:
+		case field.IsList():
+			for i := range v.List().Len() {
+				s.calls(v.List().Get(i).Message())
+			}
+		default:
+			s.calls(v.Message())
+		}
+		return true
+	})
+}
+
 // Strays says that the session's state may afterwards be another than the one in which later texts would be analysed: where
 // names are looked up, who the session is, how literals are read. Functions of users may do as much unseen.
 func (s *Statement) Strays() bool {
@@ -106,8 +129,6 @@ func (s *Statement) Strays() bool {
 		case "SET ROLE", "SET SESSION AUTHORIZATION", "do", "call":
 			return true
 		}
-	case s.Outlined && strings.Contains(strings.ToLower(s.Text), "set_config"):
-		return true
 	}
 	for _, f := range s.Functions {
 		if f.Name == "set_config" {

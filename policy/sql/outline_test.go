@@ -18,9 +18,10 @@ func TestOutline(t *testing.T) {
 		"declare c cursor for table x; fetch c; close c":                                  "declare:c fetch:c close:c",
 		"copy t from stdin (format nonsense)":                                             "copy from",
 		"copy t to '/tmp/x'":                                                              "other",
-		"set role x; do 'x'; call f()":                                                    "other! other! other!",
+		"set role x; do 'x'; call f()":                                                    "other! other! other(f)!",
 		"set search_path = x; set jit = off; show all":                                    "set! set show",
-		"select set_config('role', 'x', true)":                                            "select!",
+		"insert into t values ($1, upper($2))":                                            "insert(upper)",
+		"select set_config('role', 'x', true)":                                            "select(set_config)!",
 		"prepare transaction 'x'":                                                         "other:prepare transaction/2",
 		"with x as (delete from t) merge into t using x on true when matched then delete": "merge",
 		"create table t (a int); select 1 into x":                                         "other+ select+",
@@ -51,6 +52,9 @@ func outlined(t *testing.T, s *sql.Statement) string {
 	}
 	if s.Block != sql.BlockNone {
 		w += fmt.Sprint("/", int(s.Block))
+	}
+	for _, f := range s.Functions {
+		w += "(" + f.Name + ")"
 	}
 	if s.Strays() {
 		w += "!"
