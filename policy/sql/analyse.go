@@ -112,6 +112,9 @@ func catch(err **Error) {
 	}
 }
 
+// blanks are white space to PostgreSQL. Others are letters, with which a name may end.
+const blanks = " \t\r\n\f\v"
+
 func (an *analyser) statement(text string, raw *pg_query.RawStmt) (s *Statement, err *Error) {
 	defer catch(&err)
 	start, end := int(raw.StmtLocation), len(text)
@@ -119,8 +122,8 @@ func (an *analyser) statement(text string, raw *pg_query.RawStmt) (s *Statement,
 		end = start + int(raw.StmtLen)
 	}
 	own := text[start:end]
-	start += len(own) - len(strings.TrimLeft(own, " \t\r\n\f\v"))
-	s = &Statement{Text: strings.TrimSpace(own), tail: appendPoint{start: start}}
+	start += len(own) - len(strings.TrimLeft(own, blanks))
+	s = &Statement{Text: strings.Trim(own, blanks), tail: appendPoint{start: start}}
 	an.utility(s, raw.Stmt)
 	if reason := moves(s); reason != "" {
 		an.moved = reason

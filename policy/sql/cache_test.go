@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	pg_query "github.com/pganalyze/pg_query_go/v6"
@@ -219,6 +220,45 @@ func TestSeenTextAllocatesNothing(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// One cache serves all sessions of a database at once.
+func TestCacheIsShared(t *testing.T) {
+	cat, cache := city(t), sql.NewCache(128<<10)
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(1, uint64(worker)))
+			for range 300 {
+				text := fmt.Sprintf("select name, %d from civil.citizens where id_number = 'c%d' and birth_date = '19%02d-01-01' limit %d",
+					r.IntN(100), r.IntN(100), r.IntN(99), r.IntN(3))
+				a, err := cache.Analyse(text, cat, here)
+				if err != nil || a.Source() != text || a.Statements[0].Text != text || !strings.Contains(text, "'"+a.Statements[0].Pins[0].Value+"'") {
+					t.Errorf("%s: %v, %+v", text, err, a)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// FuzzCache asks for a text and for one with other literals through one cache: both must come out as if analysed afresh.
+func FuzzCache(f *testing.F) {
+	for i, e := range corpus(f, "testdata/corpus.sql") {
+		if i%7 == 0 {
+			f.Add(e.text, uint64(i))
+		}
+	}
+	cat := city(f)
+	f.Fuzz(func(t *testing.T, text string, seed uint64) {
+		cache, r := sql.NewCache(1<<20), rand.New(rand.NewPCG(seed, 1))
+		ask(t, cache, cat, here, text)
+		for range 3 {
+			ask(t, cache, cat, here, literalLike.ReplaceAllStringFunc(text, func(was string) string { return otherLiteral(r, was) }))
+		}
+		ask(t, cache, cat, here, text)
+	})
 }
 
 func TestWithoutLiterals(t *testing.T) {

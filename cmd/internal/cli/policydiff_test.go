@@ -128,3 +128,18 @@ func TestReplayFollowsSessions(t *testing.T) {
 		t.Errorf("%d unlike the record, want 2: another session, and one that was closed", r.Unlike)
 	}
 }
+
+// Only a transparent rule lets pass what cannot be analysed, as in the proxy.
+func TestTransparentRulesSeeEverything(t *testing.T) {
+	file := writeFile(t, "p.yaml", "version: 1\nrules:\n  - {id: all, who: {user: dba}, may: [all], on: [\"*\"], transparent: true}\n")
+	tests := writeFile(t, "p_test.yaml", "policy: "+file+`
+catalogue: {create: CREATE TABLE t (a text)}
+people: {dba: {}, clerk: {}}
+tests:
+  - {as: dba, sql: SELECT b FROM nowhere, expect: {decision: allowed, rule: all}}
+  - {as: clerk, sql: SELECT b FROM nowhere, expect: {decision: refused, rule: default-deny, reason: nowhere}}
+`)
+	if out, code := runCommand(policyTestCommand(noDatabase), tests); code != ExitOK {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}

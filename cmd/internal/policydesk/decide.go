@@ -41,12 +41,14 @@ func (s *Session) Try(p *policy.Policy, cache *sql.Cache, cat *sql.Catalogue, te
 	find := func(name string) *sql.Statement { return s.named[name] }
 	env := sql.Env{SearchPath: s.SearchPath, Role: s.Role, Prepared: find, Cursor: find}
 	a, err := cache.Analyse(text, cat, env)
-	if err != nil {
-		return Outcome{Decision: record.DecisionRefused, Rule: "default-deny", Reason: err.Error()}
+	if err == nil {
+		s.note(a)
 	}
-	s.note(a)
 	d := p.Decide(policy.Request{Person: s.Person, Database: s.Database, Role: s.Role, Application: s.Application, Client: s.Client,
 		Purpose: s.Purpose, Time: now, Analysis: a, Text: text, Env: env})
+	if err != nil && !d.Allow { // only a transparent rule lets pass what is not understood
+		d.Reason = err.Error()
+	}
 	if !d.Allow {
 		return Outcome{Decision: record.DecisionRefused, Rule: d.Rule, Reason: d.Reason}
 	}
