@@ -90,6 +90,8 @@ type Witnesses struct {
 // Limits keep one client from taking the proxy away from the others.
 type Limits struct {
 	Connections     int           `yaml:"connections"`                 // logged in at the same time; more get 53300
+	PerPerson       int           `yaml:"connections_per_person"`      // of these, of one person; 0: as many
+	PerDatabase     int           `yaml:"connections_per_database"`    // of these, in one database; 0: as many
 	Unauthenticated int           `yaml:"unauthenticated"`             // not yet logged in at the same time; one more turns the oldest out
 	LoginTimeout    time.Duration `yaml:"login_timeout"`               // from the first byte to a finished login
 	ConnectTimeout  time.Duration `yaml:"connect_timeout"`             // to reach the database's server
@@ -133,6 +135,8 @@ func (c *Proxy) check(r *reporter) {
 	c.checkDatabases(r)
 	positive(r, c.Loops, "event_loops")
 	positive(r, c.Limits.Connections, "limits", "connections")
+	notNegative(r, c.Limits.PerPerson, "limits", "connections_per_person")
+	notNegative(r, c.Limits.PerDatabase, "limits", "connections_per_database")
 	positive(r, c.Limits.Unauthenticated, "limits", "unauthenticated")
 	positive(r, c.Limits.LoginTimeout, "limits", "login_timeout")
 	positive(r, c.Limits.ConnectTimeout, "limits", "connect_timeout")

@@ -14,7 +14,7 @@ func (s *Server) cancelRequest(r wire.CancelRequest) {
 	s.mu.Lock()
 	c := s.keys[r.PID]
 	s.mu.Unlock()
-	if c == nil || subtle.ConstantTimeCompare(c.key.secret[:], r.Key) != 1 {
+	if c == nil || subtle.ConstantTimeCompare(c.key.secret, r.Key) != 1 {
 		s.metrics.cancels.WithLabelValues("unknown").Inc()
 		return
 	}

@@ -39,8 +39,9 @@ func TestGuard(t *testing.T) {
 	client, peer := linked(t)
 	upstream, _ := linked(t)
 	var output strings.Builder
-	s := &Server{sessions: map[*conn]struct{}{}, keys: map[uint32]*conn{}}
-	c := &conn{log: slog.New(slog.NewTextHandler(&output, nil)), srv: s, loop: &loop{sessions: map[*conn]struct{}{}},
+	s := &Server{sessions: map[*conn]struct{}{}, keys: map[uint32]*conn{}, places: newPlaces(), limits: Limits{}.withDefaults()}
+	s.reserve("", "")
+	c := &conn{db: &database{}, log: slog.New(slog.NewTextHandler(&output, nil)), srv: s, loop: &loop{sessions: map[*conn]struct{}{}},
 		client: client, upstream: upstream, queue: session.NewQueue[*execution]('I')}
 	s.sessions[c], c.loop.sessions[c] = struct{}{}, struct{}{}
 	c.trail.closed = true // there is no log

@@ -40,6 +40,8 @@ type Options struct {
 // Limits bound what clients can cost. Zero values take the defaults of withDefaults.
 type Limits struct {
 	Connections     int           // sessions at once; the next one gets 53300
+	PerPerson       int           // of them, of one person; 0: as many
+	PerDatabase     int           // of them, in one database; 0: as many
 	Unauthenticated int           // connections that have not logged in yet; one more turns the oldest out
 	MessageBytes    int           // largest statement or Bind taken; a longer one gets 54000
 	LoginTimeout    time.Duration // from accept to ReadyForQuery

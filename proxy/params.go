@@ -11,6 +11,7 @@ import (
 type params struct {
 	user, database, application, purpose string
 
+	version  uint32            // of the protocol, as negotiated
 	reason   string            // why the login was refused, for the record
 	settings map[string]string // for the server
 	unknown  []string          // protocol options we do not speak

@@ -35,7 +35,7 @@ type Server struct {
 	mu       sync.Mutex
 	sessions map[*conn]struct{}
 	keys     map[uint32]*conn // by the process ID we gave out
-	reserved int              // sessions being opened
+	places   places
 	draining bool
 
 	wg sync.WaitGroup
@@ -58,7 +58,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		opt: o, limits: o.Limits.withDefaults(), log: o.Logger, databases: map[string]*database{},
-		sessions: map[*conn]struct{}{}, keys: map[uint32]*conn{}, logins: auth.NewLimiter(auth.LimiterOptions{}),
+		sessions: map[*conn]struct{}{}, keys: map[uint32]*conn{}, places: newPlaces(), logins: auth.NewLimiter(auth.LimiterOptions{}),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -233,7 +233,7 @@ func (s *Server) startLoops() error {
 func (s *Server) empty() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.sessions)+s.reserved == 0
+	return s.places.all == 0
 }
 
 // open is the number of sessions.

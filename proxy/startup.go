@@ -61,8 +61,9 @@ func (s *Server) login(nc *link) (in bool, refusal *wire.Error) {
 	if asked.refused != nil && !s.policy.Load().Observes() {
 		return false, asked.refused
 	}
-	if start.Version != wire.Version30 || len(asked.unknown) > 0 {
-		if _, err := nc.Write(wire.AppendNegotiateProtocolVersion(nil, wire.Version30, asked.unknown...)); err != nil {
+	asked.version = negotiated(start.Version)
+	if start.Version != asked.version || len(asked.unknown) > 0 {
+		if _, err := nc.Write(wire.AppendNegotiateProtocolVersion(nil, asked.version, asked.unknown...)); err != nil {
 			return false, nil
 		}
 	}
@@ -83,6 +84,10 @@ func (s *Server) login(nc *link) (in bool, refusal *wire.Error) {
 	refusal = s.openSession(nc, person, asked)
 	return refusal == nil, refusal
 }
+
+// negotiated is the version of the protocol that is spoken with a client who asks for one: as in PostgreSQL 18 his own, up to
+// 3.2, though nobody ever defined 3.1.
+func negotiated(asked uint32) uint32 { return min(asked, wire.Version32) }
 
 // refusalOf is what a peer that broke the protocol is told; to one that left or stalled nothing is said.
 func refusalOf(err error) *wire.Error {
@@ -124,8 +129,8 @@ func (s *Server) openSession(client *link, person auth.Person, asked *params) *w
 	if asked.refused != nil && !s.observes(person, asked) {
 		return s.recordRefused(client, asked, asked.refused)
 	}
-	if !s.reserve() {
-		return s.recordRefused(client, asked, &wire.Error{Code: "53300", Message: "sorry, too many clients already"})
+	if full := s.reserve(person.User, db.Name); full != "" {
+		return s.recordRefused(client, asked, &wire.Error{Code: "53300", Message: full})
 	}
 	c := &conn{
 		srv: s, loop: s.loops[s.next.Add(1)%uint32(len(s.loops))], client: client, person: person, db: db,
@@ -140,14 +145,14 @@ func (s *Server) openSession(client *link, person auth.Person, asked *params) *w
 	c.log = s.log.With("session", c.id)
 	statuses, err := c.dial(asked)
 	if err != nil {
-		s.release()
+		s.release(person.User, db.Name)
 		s.log.Error("the database server cannot be reached", "database", db.Name, "role", person.Role, "err", err)
 		return s.recordRefused(client, asked, unreachable(err))
 	}
 	refusal := c.letIn(asked, statuses)
 	if refusal != nil {
 		c.upstream.Close()
-		s.release()
+		s.release(person.User, db.Name)
 	}
 	return refusal
 }
@@ -186,7 +191,7 @@ func (c *conn) letIn(asked *params, statuses []wire.Param) *wire.Error {
 		c.srv.logFailed(err)
 		return errUnrecorded()
 	}
-	err = c.handOver(func() []byte {
+	err = c.handOver(asked.version, func() []byte {
 		var b []byte
 		if asked.final != nil {
 			b = wire.AppendAuthenticationSASLFinal(b, asked.final)
@@ -195,7 +200,7 @@ func (c *conn) letIn(asked *params, statuses []wire.Param) *wire.Error {
 		for _, p := range statuses {
 			b = wire.AppendParameterStatus(b, p.Name, p.Value)
 		}
-		b = wire.AppendBackendKeyData(b, c.key.pid, c.key.secret[:])
+		b = wire.AppendBackendKeyData(b, c.key.pid, c.key.secret)
 		return wire.AppendReadyForQuery(b, wire.TxIdle)
 	})
 	if err != nil {
@@ -207,7 +212,7 @@ func (c *conn) letIn(asked *params, statuses []wire.Param) *wire.Error {
 }
 
 // handOver gives a session that has logged in to its loop, which owns it from now on.
-func (c *conn) handOver(greeting func() []byte) error {
+func (c *conn) handOver(version uint32, greeting func() []byte) error {
 	if err := c.client.enter(); err != nil {
 		return err
 	}
@@ -218,7 +223,7 @@ func (c *conn) handOver(greeting func() []byte) error {
 	c.toServer.to, c.fromServer = c.upstream, wire.NewReader(c.upstream, c.srv.limits.MessageBytes)
 	c.fromClient.Accept(wire.ClientTypes)
 	c.trail.appended = c.loop.append
-	c.srv.enlist(c)
+	c.srv.enlist(c, version)
 	first := greeting()
 	c.loop.post(func() { c.loop.adopt(c, first) })
 	return nil
@@ -233,32 +238,19 @@ func randomID() string {
 // cancelKey is what a client must show to cancel, ours and not the server's.
 type cancelKey struct {
 	pid    uint32
-	secret [4]byte
-}
-
-// reserve takes a place among the sessions, before the server is asked for one.
-func (s *Server) reserve() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.draining || len(s.sessions)+s.reserved >= s.limits.Connections {
-		return false
-	}
-	s.reserved++
-	return true
-}
-
-func (s *Server) release() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reserved--
+	secret []byte // 4 bytes in protocol 3.0, 32 in 3.2
 }
 
 // enlist turns a reserved place into a session and gives it a cancel key: the server's own number of the session, by which
 // clients may ask the server about themselves, unless a session at another server has it, and a secret of ours.
-func (s *Server) enlist(c *conn) {
+func (s *Server) enlist(c *conn, version uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rand.Read(c.key.secret[:])
+	c.key.secret = make([]byte, 4)
+	if version >= wire.Version32 {
+		c.key.secret = make([]byte, 32)
+	}
+	rand.Read(c.key.secret)
 	for c.key.pid = c.serverPID; s.keys[c.key.pid] != nil || c.key.pid == 0; {
 		var b [4]byte
 		rand.Read(b[:])
@@ -266,7 +258,6 @@ func (s *Server) enlist(c *conn) {
 	}
 	s.keys[c.key.pid] = c
 	s.sessions[c] = struct{}{}
-	s.reserved--
 }
 
 // forget strikes a session off.
@@ -275,4 +266,5 @@ func (s *Server) forget(c *conn) {
 	defer s.mu.Unlock()
 	delete(s.sessions, c)
 	delete(s.keys, c.key.pid)
+	s.places.give(c.person.User, c.db.Name)
 }

@@ -185,6 +185,7 @@ func proxyOptions(cfg *configs.Proxy) (*proxy.Options, error) {
 			Connections: cfg.Limits.Connections, Unauthenticated: cfg.Limits.Unauthenticated,
 			MessageBytes: int(cfg.Limits.MessageBytes), LoginTimeout: cfg.Limits.LoginTimeout,
 			ConnectTimeout: cfg.Limits.ConnectTimeout, Statements: cfg.Limits.Statements,
+			PerPerson: cfg.Limits.PerPerson, PerDatabase: cfg.Limits.PerDatabase,
 			Idle: cfg.Limits.Idle, IdleInBlock: cfg.Limits.IdleInBlock,
 		},
 		Loops:   cfg.Loops,

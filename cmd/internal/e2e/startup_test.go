@@ -62,8 +62,11 @@ func TestProtocolVersions(t *testing.T) {
 		code       string   // of the refusal
 	}{
 		{3 << 16, nil, nil, ""},
-		{3<<16 | 1, nil, []string{}, ""},
-		{3<<16 | 2, nil, []string{}, ""},
+		{3<<16 | 1, nil, nil, ""},
+		{3<<16 | 1, []string{"_pq_.a", "1"}, []string{"_pq_.a"}, ""},
+		{3<<16 | 2, nil, nil, ""},
+		{3<<16 | 2, []string{"_pq_.a", "1"}, []string{"_pq_.a"}, ""},
+		{3<<16 | 3, nil, []string{}, ""},
 		{3<<16 | 9999, []string{"_pq_.test_protocol_negotiation", ""}, []string{"_pq_.test_protocol_negotiation"}, ""},
 		{3 << 16, []string{"_pq_.a", "1", "_pq_.b", "2"}, []string{"_pq_.a", "_pq_.b"}, ""},
 		{2 << 16, nil, nil, "0A000"},
@@ -84,7 +87,8 @@ func TestProtocolVersions(t *testing.T) {
 		}
 		if x.negotiated != nil {
 			newest, rest := binary.BigEndian.Uint32(f[5:]), f[13:]
-			if f.kind() != 'v' || newest != 3<<16 || strings.Join(x.negotiated, "\x00") != strings.TrimRight(string(rest), "\x00") {
+			want := min(x.version, 3<<16|2) // as PostgreSQL 18
+			if f.kind() != 'v' || newest != want || strings.Join(x.negotiated, "\x00") != strings.TrimRight(string(rest), "\x00") {
 				t.Errorf("%x is negotiated to %q", x.version, f)
 			}
 			if f, err = c.next(); err != nil {

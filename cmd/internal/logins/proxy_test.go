@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -289,4 +290,14 @@ func (d *door) counted(t *testing.T, name, label string) (n float64) {
 		}
 	}
 	return n
+}
+
+// addressOf is where another proxy reaches this one.
+func addressOf(t *testing.T, d *door) proxy.Address {
+	t.Helper()
+	a, err := netip.ParseAddrPort(d.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return proxy.Address{Host: a.Addr().String(), Port: a.Port()}
 }
