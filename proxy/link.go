@@ -124,8 +124,12 @@ func (l *link) Write(b []byte) (written int, err error) {
 		if written += n; err != nil {
 			return written, err
 		}
-		if b = b[n:]; s != nil && len(l.below.unsent) >= 8*tlsRecord {
-			break
+		if b = b[n:]; s == nil || len(l.below.unsent) < 8*tlsRecord {
+			continue
+		}
+		// Only a socket that refused more will be heard of again: until then it is given more.
+		if err := l.below.flush(); err != nil {
+			return written, err
 		}
 	}
 	if s == nil {
@@ -133,9 +137,6 @@ func (l *link) Write(b []byte) (written int, err error) {
 	}
 	if err := l.below.flush(); err != nil && !errors.Is(err, poll.ErrAgain) {
 		return written, err
-	}
-	if len(b) > 0 {
-		return written, poll.ErrAgain
 	}
 	return written, nil
 }
