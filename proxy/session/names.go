@@ -34,6 +34,16 @@ type version[V any] struct {
 	fate  *Fate
 	batch uint64
 	prev  *version[V]
+	older *version[V] // the newest one before that belongs to another batch: a batch may define a name thousands of times
+}
+
+// after is the version that follows prev.
+func after[V any](prev *version[V], v version[V]) *version[V] {
+	v.prev, v.older = prev, prev
+	if prev != nil && prev.batch == v.batch {
+		v.older = prev.older
+	}
+	return &v
 }
 
 // NewNames is an empty table.
@@ -44,9 +54,14 @@ func (n *Names[V]) Len() int { return len(n.last) }
 
 // Unsettled returns the fate that must be known before the name can be used in batch, or nil.
 func (n *Names[V]) Unsettled(name string, batch uint64) *Fate {
-	for v := n.settled(name); v != nil; v = v.prev {
-		if v.batch != batch && v.fate.Get() == Pending {
+	for v := n.settled(name); v != nil; {
+		switch {
+		case v.batch == batch:
+			v = v.older
+		case v.fate.Get() == Pending:
 			return v.fate
+		default:
+			v = v.prev
 		}
 	}
 	return nil
@@ -54,13 +69,13 @@ func (n *Names[V]) Unsettled(name string, batch uint64) *Fate {
 
 // Define notes that name will mean value if the message with this fate, sent in batch, succeeds.
 func (n *Names[V]) Define(name string, value V, fate *Fate, batch uint64) {
-	n.last[name] = &version[V]{value: value, fate: fate, batch: batch, prev: n.settled(name)}
+	n.last[name] = after(n.settled(name), version[V]{value: value, fate: fate, batch: batch})
 }
 
 // Remove notes that name will mean nothing if the message with this fate, sent in batch, succeeds.
 func (n *Names[V]) Remove(name string, fate *Fate, batch uint64) {
 	if prev := n.settled(name); prev != nil {
-		n.last[name] = &version[V]{gone: true, fate: fate, batch: batch, prev: prev}
+		n.last[name] = after(prev, version[V]{gone: true, fate: fate, batch: batch})
 	}
 }
 
@@ -96,7 +111,7 @@ func (n *Names[V]) settled(name string) *version[V] {
 			v = v.prev
 			continue
 		case Done:
-			v.prev = nil
+			v.prev, v.older = nil, nil
 			if v.gone {
 				v = nil
 				continue
