@@ -58,7 +58,7 @@ func otherLiteral(r *rand.Rand, was string) string {
 	case n < 3:
 		return was
 	case was[0] == '\'' && n < 6:
-		return []string{"'X'", "'it''s over'", "'distinct'", "'rollup('", "'É'", "'--'", "'grouping sets'", "',\"citizens\".\"id_number\"'", "';'"}[r.IntN(9)]
+		return []string{"'X'", "'it''s over'", "'distinct'", "'rollup('", "'left not except full'", "'É'", "'--'", "'grouping sets'", "',\"citizens\".\"id_number\"'", "';'"}[r.IntN(10)]
 	case was[0] == '\'':
 		return fmt.Sprintf("'v%s'", strings.Repeat("y", r.IntN(9)))
 	}
@@ -66,9 +66,25 @@ func otherLiteral(r *rand.Rand, was string) string {
 }
 
 // TestCarriedDecisionsAreFreshOnes asks for statements of the city with literals replaced at random, by several people,
-// through one cache: what is decided, planned and sent must be what a policy without memory says of a fresh analysis.
+// through one cache: what is decided, planned and sent must be what a policy without memory says of a fresh analysis, at
+// one level and at two.
 func TestCarriedDecisionsAreFreshOnes(t *testing.T) {
-	p, cat, cache := cityPolicy(t), city(t), sql.NewCache(4<<20)
+	for name, make := range map[string]func(testing.TB) *policy.Policy{"one level": cityPolicy, "two levels": twoLevels} {
+		t.Run(name, func(t *testing.T) { carriedAreFresh(t, make) })
+	}
+}
+
+// twoLevels is the city's policy under a ceiling that says the same.
+func twoLevels(t testing.TB) *policy.Policy {
+	p, err := policy.Join(cityPolicy(t), cityPolicy(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func carriedAreFresh(t *testing.T, make func(testing.TB) *policy.Policy) {
+	p, cat, cache := make(t), city(t), sql.NewCache(4<<20)
 	r := rand.New(rand.NewPCG(3, 5))
 	env := sql.Env{SearchPath: []string{"public"}, ParamTypes: []uint32{}}
 	carried, rewritten, pinned := 0, 0, 0
@@ -76,7 +92,7 @@ func TestCarriedDecisionsAreFreshOnes(t *testing.T) {
 		if !literalLike.MatchString(s.text) {
 			continue
 		}
-		fresh := cityPolicy(t)
+		fresh := make(t)
 		for i := range 8 {
 			text := literalLike.ReplaceAllStringFunc(s.text, func(was string) string { return otherLiteral(r, was) })
 			req := policy.Request{Person: cityPeople[s.who], Database: "civil", Purpose: s.purpose, Time: workday, Text: text, Env: env}
@@ -187,12 +203,15 @@ const lookedUp = "select name, phone, birth_date from civil.citizens where birth
 
 func TestSeenStatementsAreDecidedWithoutAllocation(t *testing.T) {
 	for who, text := range map[string]string{"civil_clerk": fmt.Sprintf(lookedUp, 1), "bench": "select abalance from pgbench_accounts where aid = $1"} {
-		d := newDecider(t, who)
-		for range 2 {
-			d.decide(t, text)
-		}
-		if n := testing.AllocsPerRun(1000, func() { d.decide(t, text) }); n != 0 {
-			t.Errorf("%s: %v allocations", who, n)
+		for _, p := range []*policy.Policy{cityPolicy(t), twoLevels(t)} {
+			d := newDecider(t, who)
+			d.policy = p
+			for range 2 {
+				d.decide(t, text)
+			}
+			if n := testing.AllocsPerRun(1000, func() { d.decide(t, text) }); n != 0 {
+				t.Errorf("%s: %v allocations", who, n)
+			}
 		}
 	}
 }
