@@ -21,6 +21,9 @@ type fileSystem interface {
 	create(name string) (file, error)
 	// mkdir makes one directory; it is no error if it exists.
 	mkdir(name string) error
+	// spread asks to have the directories in this one placed far apart. It
+	// promises nothing.
+	spread(name string)
 	// rename replaces. It is durable only after syncDir.
 	rename(from, to string) error
 	// remove removes a file or an empty directory.
@@ -78,6 +81,8 @@ func (s osFS) mkdir(name string) error {
 	}
 	return err
 }
+
+func (s osFS) spread(name string) { spreadDir(s.path(name)) }
 
 func (s osFS) rename(from, to string) error { return os.Rename(s.path(from), s.path(to)) }
 

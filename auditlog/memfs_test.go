@@ -154,6 +154,8 @@ func (m *memFS) mkdir(name string) error {
 	})
 }
 
+func (m *memFS) spread(string) {}
+
 func (m *memFS) rename(from, to string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -8,3 +8,5 @@ import "os"
 func datasync(f *os.File) error { return f.Sync() }
 
 func beginDatasync(*os.File) {}
+
+func spreadDir(string) {}

@@ -109,6 +109,9 @@ func (t *tileStore) makeDirs(dir string) error {
 	if err := t.fs.mkdir(dir); err != nil {
 		return err
 	}
+	if strings.Count(dir, "/") <= 1 { // tile and tile/<level>, where directories are many
+		t.fs.spread(dir)
+	}
 	// Also if it was there before: who made it may have been killed before its
 	// name was durable.
 	t.dirty[parent] = true
