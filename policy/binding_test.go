@@ -127,7 +127,7 @@ rules:
 	want := []string{
 		"0 closed s.copy.name was computed from sensitive columns: name it under data",
 		"4 data names s.gone.x, and this database has no table s.gone",
-		"5 s.by_number.id is masked as number, which its type cannot hold: it will be shown as NULL",
+		"5 s.by_number.id is masked as number, which its type cannot hold: statements that show it masked are refused, choose another class",
 		"6 closed data names s.names, which is a view",
 		"11 rule a names the view s.names",
 		"11 rule a names s.gone, which this database does not have",

@@ -21,6 +21,12 @@ func (p *Policy) both(r Request, ceiling, department *Decision) *Decision {
 	if d, ok := p.memory.pairs.Get(key); ok {
 		return d
 	}
+	switch ceiling, department = p.keptByBoth(r, ceiling, department); {
+	case !department.Allow:
+		return department
+	case !ceiling.Allow:
+		return &Decision{Rule: inCeiling(ceiling.Rule), Reason: "the city's ceiling: " + ceiling.Reason}
+	}
 	d := &Decision{Allow: true, Rule: department.Rule + "," + inCeiling(ceiling.Rule), Grant: joinGrants(ceiling.Grant, department.Grant),
 		Transparent: ceiling.Transparent && department.Transparent}
 	for i := range department.Plans {
@@ -76,7 +82,7 @@ func joinPlans(a, b *Plan) (Plan, bool) {
 	if b.settled {
 		p.Text, p.at, p.settled, p.unsettled = b.Text, b.at, true, b.unsettled
 	}
-	if a.unsettledText() != b.unsettledText() || a.AnyOutputs != b.AnyOutputs || len(a.Outputs) != len(b.Outputs) || !slices.Equal(a.Pinned, b.Pinned) {
+	if a.unsettledText() != b.unsettledText() || a.Rows != b.Rows || a.AnyOutputs != b.AnyOutputs || len(a.Outputs) != len(b.Outputs) || !slices.Equal(a.Pinned, b.Pinned) {
 		return p, false
 	}
 	p.Outputs = slices.Clone(a.Outputs)

@@ -31,6 +31,9 @@ func (p *Policy) carried(r Request, s *standing, key decisionKey) (Decision, boo
 		}
 		plan.Statement = &r.Analysis.Statements[i]
 		plan.Pinned = b.pinned(plan.Statement)
+		if plan.Rows != "" {
+			return Decision{}, false // rewritten in more places than one
+		}
 		if plan.Text == "" {
 			continue
 		}

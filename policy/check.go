@@ -18,13 +18,13 @@ func (p *Policy) Check(c *sql.Catalogue) []Finding {
 	return b.findings
 }
 
-// checkMasks reports masks that a column's type cannot show, so that its masked values will all be NULL.
+// checkMasks reports masks that a column's type cannot show.
 func (b *binding) checkMasks() {
 	for col, d := range b.columns {
 		r := b.catalogue.Relation(col.Table)
 		for _, a := range r.Attributes {
 			if a.Num == col.Att && !d.class.mask.Supports(b.baseType(a.Type), 0) && d.table.matches(r.Schema(), r.Name) {
-				b.find(d.line, false, "%s is masked as %s, which its type cannot hold: it will be shown as NULL", b.name(col), d.class.name)
+				b.find(d.line, false, "%s is masked as %s, which its type cannot hold: statements that show it masked are refused, choose another class", b.name(col), d.class.name)
 			}
 		}
 	}
@@ -32,6 +32,7 @@ func (b *binding) checkMasks() {
 
 // checkRule reports names in a rule that mean nothing in this database.
 func (b *binding) checkRule(r *rule, subjects bool) {
+	b.checkWhere(r)
 	if r.transparent && subjects {
 		b.find(r.line, false, "rule %s is transparent: what its people see is not always put on record by person", r.id)
 	}

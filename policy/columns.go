@@ -39,6 +39,9 @@ func (j *judge) readFault(r *rule, n *need, u sql.ColumnUse) string {
 	if u.Att == 0 {
 		return j.wholeRowFault(r, n)
 	}
+	if u.Att < 0 && u.Att != tableOID && r.where != nil {
+		return fmt.Sprintf("%s tells how rows are stored, those included that rule %s does not show: name other columns", usedName(n, u), r.id)
+	}
 	if u.Att < 0 && u.Att != tableOID && j.masks(r, n) {
 		return fmt.Sprintf("%s tells how rows are stored, which depends on values that are masked for you under rule %s: name other columns", usedName(n, u), r.id)
 	}

@@ -58,7 +58,7 @@ func (r *rule) applies(request *Request) bool {
 }
 
 func (p *Policy) newJudge(r *Request, s *standing) *judge {
-	return &judge{binding: p.bind(r.Analysis.Catalogue), purpose: r.Purpose != "", source: r.Text, env: r.Env,
+	return &judge{binding: p.bind(r.Analysis.Catalogue), person: r.Person, purpose: r.Purpose != "", source: r.Text, env: r.Env,
 		holding: s.holding, dormant: s.dormant}
 }
 

@@ -47,12 +47,16 @@ type Decision struct {
 type Plan struct {
 	Statement *sql.Statement
 	// Text replaces the statement's text when columns that name the subject, or keys that settle the order of rows, had to be
-	// added, else "".
+	// added, or rows to be kept out; else "".
 	Text      string
 	settled   bool // Text settles the order of rows; unsettled is what it would be otherwise
 	unsettled string
-	at        int          // where in the statement's text something was added
-	Outputs   []OutputPlan // one per column the server will return, hidden ones last; nil when no rows come back or they carry no data of tables
+	at        int // where in the statement's text something was added
+	// Rows says which rows of which tables the statement is kept to, "" for all. It is the Under of statements that are prepared
+	// or declared by this one.
+	Rows    string
+	kept    map[uint32]*restriction // what Rows says, by table
+	Outputs []OutputPlan            // one per column the server will return, hidden ones last; nil when no rows come back or they carry no data of tables
 	// AnyOutputs says that the outputs are not predictable and carry nothing about persons (SHOW, EXPLAIN of public
 	// tables, catalogue queries): they are released as they are.
 	AnyOutputs bool
@@ -76,6 +80,7 @@ type OutputPlan struct {
 	Server  sql.Column // what RowDescription must report; anything else stops the result
 	Column  string     // schema.table.column, "" for an expression
 	Mask    *mask.Mask // nil = in clear
+	Type    uint32     // with a mask: what clients see the column as, of a domain the type it is over
 	Subject string     // the subject namespace when the value (before masking) names a person, else ""
 	Hidden  bool       // added by us; stripped before the client sees it
 }

@@ -11,11 +11,12 @@ import (
 
 // judgement is what one statement was found to be allowed under.
 type judgement struct {
-	rules   []*rule          // that allowed something, sorted by id; empty when everyone may
-	reading map[uint32]*rule // by table: the rule that decides how its columns are shown
-	rows    int64            // smallest row limit, 0 = none
-	daily   []Daily
-	open    *rule // the transparent rule that allowed everything, else nil
+	rules      []*rule          // that allowed something, sorted by id; empty when everyone may
+	reading    map[uint32]*rule // by table: the rule that decides how its columns are shown
+	rows       int64            // smallest row limit, 0 = none
+	daily      []Daily
+	restricted map[uint32]*restriction // by table: rules with `where` among those that decide
+	open       *rule                   // the transparent rule that allowed everything, else nil
 }
 
 // refusal is why a statement is not allowed.
@@ -33,6 +34,8 @@ const (
 // judge holds what stays the same for all statements of one request.
 type judge struct {
 	binding *binding
+	person  Person
+	also    []Plan // of the other level, by statement: the rows it keeps to are kept to here too
 	purpose bool   // whether a purpose was stated
 	source  string // the text of the request, with the session's state for analysing it again
 	env     sql.Env
@@ -69,6 +72,7 @@ func (j *judge) statement(s *sql.Statement) (*judgement, *refusal) {
 			return nil, refused
 		}
 		out.add(r)
+		out.restrict(need, r)
 		if need.right&maySelect != 0 {
 			out.reading[need.oid] = r
 		}
@@ -109,8 +113,9 @@ func (j *judge) transparentRule() *rule {
 }
 
 // choose finds the rule that decides one need. Among the rules that allow everything the statement does with the table it
-// is the one that shows most of its sensitive columns in clear, then the one with the widest row limit, then one without
-// daily limits, then one that holds without a grant, then the one whose id sorts first: the order of rules in the file means nothing.
+// is the one that shows most of its sensitive columns in clear, then one that shows all rows, then the one with the widest row
+// limit, then one without daily limits, then one that holds without a grant, then the one whose id sorts first: the order of
+// rules in the file means nothing.
 func (j *judge) choose(n *need) (*rule, *refusal) {
 	var best, nearest *rule
 	var faults []string
@@ -138,7 +143,7 @@ func (j *judge) choose(n *need) (*rule, *refusal) {
 }
 
 func (j *judge) better(n *need, a, b *rule) bool {
-	return cmp.Or(cmp.Compare(j.clearCount(a, n), j.clearCount(b, n)), cmp.Compare(a.limit(), b.limit()),
+	return cmp.Or(cmp.Compare(j.clearCount(a, n), j.clearCount(b, n)), compareBool(a.where == nil, b.where == nil), cmp.Compare(a.limit(), b.limit()),
 		compareBool(a.daily.none(), b.daily.none()),
 		compareBool(a.granted == nil, b.granted == nil), cmp.Compare(b.id, a.id)) > 0
 }

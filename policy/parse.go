@@ -34,6 +34,28 @@ type Policy struct {
 // Digest identifies the exact bytes of the policy, as "sha256:" and 64 hex digits.
 func (p *Policy) Digest() string { return p.digest }
 
+// Keyed returns the policy with the keys of its pseudonyms, derived from a secret of the proxy's. Without it no value of a
+// class with mask hash can be shown.
+func (p *Policy) Keyed(secret []byte) *Policy {
+	return p.keyed(secret, map[*class]*class{}) // the two levels share masks
+}
+
+func (p *Policy) keyed(secret []byte, classes map[*class]*class) *Policy {
+	keyed := *p
+	keyed.memory, keyed.data = newMemory(), slices.Clone(p.data)
+	if p.ceiling != nil {
+		keyed.ceiling = p.ceiling.keyed(secret, classes)
+	}
+	for i := range keyed.data {
+		c := keyed.data[i].class
+		if classes[c] == nil {
+			classes[c] = &class{name: c.name, mask: c.mask.Keyed(secret, c.name)}
+		}
+		keyed.data[i].class = classes[c]
+	}
+	return &keyed
+}
+
 // maxRules bounds what one decision can cost.
 const maxRules = 1024
 
@@ -111,12 +133,12 @@ func (c *compiler) classSpecs(specs map[word]classSpec) {
 			c.problem(name.line, "class %q: write its name in lower-case letters, digits, dot, dash and underscore", name.text)
 		}
 		if spec.Mask.Kind == 0 {
-			c.problem(name.line, "class %s has no mask: write mask: keep, null or constant", name.text)
+			c.problem(name.line, "class %s has no mask: write mask: %s", name.text, mask.Kinds)
 			continue
 		}
 		m, err := mask.New(mask.Spec{Kind: mask.Kind(spec.Mask.Value), First: int(min(spec.First.value, 1<<20)),
 			Last: int(min(spec.Last.value, 1<<20)), Fill: int(min(spec.Fill.value, 1<<20)),
-			Least: int(min(spec.Least.value, 1<<20)), Value: spec.Value.text})
+			Least: int(min(spec.Least.value, 1<<20)), Value: spec.Value.text, To: mask.Period(spec.To.text), Step: spec.Step.value})
 		switch {
 		case err != nil:
 			c.problem(name.line, "class %s: %v", name.text, err)

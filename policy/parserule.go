@@ -32,6 +32,7 @@ func (c *compiler) rule(spec *ruleSpec) *rule {
 		}
 		r.when = when
 	}
+	c.where(spec, r)
 	c.limit(spec)
 	if r.transparent {
 		c.transparent(spec, r)
@@ -180,6 +181,9 @@ func (c *compiler) transparent(spec *ruleSpec, r *rule) {
 		if w.line != 0 {
 			c.problem(w.line, "rule %s is transparent and knows no columns, set, clear, match, by or functions: remove them, or transparent", r.id)
 		}
+	}
+	if spec.Where.line != 0 {
+		c.problem(spec.Where.line, "rule %s is transparent and knows no where: remove it, or transparent", r.id)
 	}
 	for _, n := range spec.Limit.numbers() {
 		if n.line != 0 {

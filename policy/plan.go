@@ -12,6 +12,10 @@ import (
 func (j *judge) plan(a *sql.Analysis, i int, out *judgement) (Plan, *refusal) {
 	s := &a.Statements[i]
 	p := Plan{Statement: s, Transparent: out.open != nil, FilterErrors: j.touchesMasked(s, out), Pinned: j.binding.pinned(s)}
+	base, text, refused := j.keepRows(a, i, out, &p)
+	if refused != nil {
+		return Plan{}, refused
+	}
 	rows := rowsOf(s)
 	if refused := j.linkedWrite(s, out); refused != nil {
 		return Plan{}, refused
@@ -29,15 +33,17 @@ func (j *judge) plan(a *sql.Analysis, i int, out *judgement) (Plan, *refusal) {
 		p.AnyOutputs = returnsRows(s)
 		return p, nil
 	}
-	outputs, refused := j.outputs(rows.Outputs, out, s.Verb == sql.CopyOut)
-	if refused != nil {
+	var outputs []OutputPlan
+	if outputs, refused = j.outputs(rows.Outputs, out, s.Verb == sql.CopyOut); refused != nil {
 		return Plan{}, refused
 	}
 	p.Outputs = outputs
 	if refused := j.copied(s, outputs, out); refused != nil {
 		return Plan{}, refused
 	}
-	if refused := j.nameSubjects(a, i, rows, out, &p); refused != nil {
+	further := *j
+	further.source = text
+	if refused := further.nameSubjects(base, i, rows, out, &p); refused != nil {
 		return Plan{}, refused
 	}
 	if refused := j.settleOrder(a, i, rows, out, &p); refused != nil {
@@ -162,6 +168,9 @@ func (j *judge) outputs(list []sql.Output, out *judgement, copied bool) ([]Outpu
 		if k, masked := j.masked(o.Base, out); masked {
 			if o.Base.Att == 0 || o.Server == (sql.Column{}) && !copied {
 				return nil, &refusal{ruleID(out.reading[o.Base.Table]), fmt.Sprintf("%s is masked for you and may only be shown as a plain column of its table", p.Column)}
+			}
+			if p.Type = j.binding.baseType(o.Type); !k.mask.Supports(p.Type, 0) {
+				return nil, &refusal{defaultDeny, fmt.Sprintf("%s is masked as %s, which its type cannot hold: the security administrator must give it another class", p.Column, k.name)}
 			}
 			p.Mask = k.mask
 		}

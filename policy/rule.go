@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"shiguan/policy/mask"
+	"shiguan/policy/sql"
 )
 
 // class is how a kind of value looks to those who may not see it.
@@ -36,8 +37,9 @@ type rule struct {
 	by           []columnPattern // each names one column
 	functions    []string        // "schema.name"
 	when         *condition
-	rows         int64 // a statement; 0 = no limit
-	daily        Daily // without Rule
+	where        *sql.Predicate // nil = all rows
+	rows         int64          // a statement; 0 = no limit
+	daily        Daily          // without Rule
 
 	restrictsRead, restrictsWrite bool
 	transparent                   bool

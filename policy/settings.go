@@ -24,7 +24,6 @@ var freeSettings = map[string]bool{
 	"datestyle":                           true,
 	"intervalstyle":                       true,
 	"timezone":                            true,
-	"extra_float_digits":                  true,
 	"bytea_output":                        true,
 	"xmloption":                           true,
 	"jit":                                 true,
@@ -48,6 +47,7 @@ var boundSettings = map[string][]string{
 	"client_encoding":             {"utf8", "utf-8", "unicode"},
 	"standard_conforming_strings": {"on", "true", "yes", "1", "t"},
 	"client_min_messages":         {"notice", "warning", "error"},
+	"extra_float_digits":          {"1", "2", "3"}, // fewer round a number, maybe over the bounds of its mask
 }
 
 // judgeSetting decides SET, RESET and SHOW; "" means allowed.

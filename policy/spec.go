@@ -64,6 +64,8 @@ type classSpec struct {
 	Fill  number    `yaml:"fill"`
 	Least number    `yaml:"least"`
 	Value word      `yaml:"value"`
+	To    word      `yaml:"to"`
+	Step  number    `yaml:"step"`
 }
 
 type ruleSpec struct {
@@ -77,6 +79,7 @@ type ruleSpec struct {
 	Match       words     `yaml:"match"`
 	By          words     `yaml:"by"`
 	Functions   words     `yaml:"functions"`
+	Where       word      `yaml:"where"`
 	When        word      `yaml:"when"`
 	Limit       limitSpec `yaml:"limit"`
 	Transparent bool      `yaml:"transparent"`

@@ -317,7 +317,7 @@ func (c *conn) query(m wire.Message) error {
 	}
 	for i := range plans {
 		e.steps[i].plan = &plans[i]
-		c.defineSQL(&e.steps[i].fate, plans[i].Statement)
+		c.defineSQL(&e.steps[i].fate, &plans[i])
 	}
 	sent := m
 	if rewritten, ok := joinTexts(plans); ok {

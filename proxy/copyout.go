@@ -43,8 +43,8 @@ func (c *conn) copyOut(e *execution, m wire.Message) error {
 	if s.plan.Statement.Copy.Format == "binary" || response.Format != 0 || r.hidden || len(outputs) != len(r.columns) {
 		return &wire.ProtocolError{Code: "0A000", Message: "masked columns can be copied in text and CSV format only"}
 	}
-	for i := range outputs {
-		r.columns[i].typ = outputs[i].Type
+	for i := range r.columns {
+		r.columns[i].typ = s.plan.Outputs[i].Type
 	}
 	return nil
 }

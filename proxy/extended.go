@@ -377,7 +377,7 @@ func (c *conn) execute(m wire.Message) error {
 	}
 	e := &execution{portal: po, columns: po.columns, formats: po.formats, rewritten: po.of.rewritten}
 	e.steps = append(e.one[:0], step{plan: po.plan})
-	c.defineSQL(&e.steps[0].fate, po.plan.Statement)
+	c.defineSQL(&e.steps[0].fate, po.plan)
 	if err := c.record(&e.steps[0], &po.verdict, now, po); err != nil {
 		return err
 	}
@@ -420,7 +420,7 @@ func (c *conn) renewPortal(po *portal, now time.Time) (ok bool, err error) {
 
 // samePlan reports that two plans release the same columns, if not under the same masks.
 func samePlan(a, b *policy.Plan) bool {
-	return a.Text == b.Text && a.AnyOutputs == b.AnyOutputs && a.MaxRows == b.MaxRows && slices.Equal(a.Daily, b.Daily) && a.AboutPersons == b.AboutPersons &&
+	return a.Text == b.Text && a.AnyOutputs == b.AnyOutputs && a.MaxRows == b.MaxRows && a.Rows == b.Rows && slices.Equal(a.Daily, b.Daily) && a.AboutPersons == b.AboutPersons &&
 		slices.EqualFunc(a.Outputs, b.Outputs, func(x, y policy.OutputPlan) bool {
 			return x.Server == y.Server && x.Column == y.Column && sameMask(x.Mask, y.Mask) && x.Subject == y.Subject && x.Hidden == y.Hidden
 		}) && slices.Equal(a.Pinned, b.Pinned)
@@ -454,11 +454,14 @@ func (c *conn) close(m wire.Message) error {
 
 // defineSQL follows the names that SQL itself gives and takes. Each statement of a string has a fate of its own: what it
 // did to names stays done when a later one fails, for neither prepared statements nor CLOSE are undone by a rollback.
-func (c *conn) defineSQL(fate *session.Fate, s *sql.Statement) {
+func (c *conn) defineSQL(fate *session.Fate, plan *policy.Plan) {
+	s := plan.Statement
 	switch s.Verb {
 	case sql.Prepare:
 		st := &prepared{text: s.Text, sent: s.Text, bySQL: true, fate: fate}
-		st.verdict.analysis = &sql.Analysis{Statements: []sql.Statement{*s}}
+		kept := *s
+		kept.Inner = under(s.Inner, plan.Rows)
+		st.verdict.analysis = &sql.Analysis{Statements: []sql.Statement{kept}}
 		c.statements.Define(s.Name, st, fate, c.batch)
 		c.held += len(s.Text)
 	case sql.Deallocate:
@@ -469,7 +472,7 @@ func (c *conn) defineSQL(fate *session.Fate, s *sql.Statement) {
 		}
 	case sql.Declare:
 		c.portals.Remove(s.Name, fate, c.batch)
-		c.cursors.Define(s.Name, cursor{s.Inner, c.batch, new(int64)}, fate, c.batch)
+		c.cursors.Define(s.Name, cursor{under(s.Inner, plan.Rows), c.batch, new(int64)}, fate, c.batch)
 		c.held += len(s.Text)
 	case sql.CloseCur:
 		c.closePortal(s.Name, fate)
@@ -486,6 +489,16 @@ func (c *conn) defineSQL(fate *session.Fate, s *sql.Statement) {
 			c.closePortal("", fate)
 		}
 	}
+}
+
+// under is a statement that was sent on conditions.
+func under(s *sql.Statement, conditions string) *sql.Statement {
+	if s == nil || conditions == "" {
+		return s
+	}
+	kept := *s
+	kept.Under = conditions
+	return &kept
 }
 
 // temporary is the schema where the session may have temporary tables: until it ends, or DISCARD ALL has been carried out.

@@ -182,7 +182,7 @@ func (c *conn) preparedNamed(name string) *sql.Statement {
 		}
 		switch s.Verb { // of others EXECUTE would hide that they end blocks, copy, or give and take names
 		case sql.Select, sql.Insert, sql.Update, sql.Delete, sql.Merge:
-			return s
+			return under(s, p.plan().Rows)
 		}
 	}
 	return nil

@@ -84,6 +84,8 @@ func (p *params) set(name, value string) {
 		return
 	case !startupSettings[name]:
 		p.refused = &wire.Error{Code: "42501", Message: "the setting \"" + name + "\" may not be chosen at the start of a session"}
+	case name == "extra_float_digits" && value != "1" && value != "2" && value != "3":
+		p.refused = &wire.Error{Code: "42501", Message: "extra_float_digits may be 1, 2 or 3: fewer digits round numbers, maybe over the bounds of their masks"}
 	case name == "application_name":
 		p.application = value
 	case name == policy.PurposeSetting:

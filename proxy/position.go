@@ -44,17 +44,21 @@ func (r *rewriting) placed(position int) int {
 	return 0
 }
 
-// moved turns an offset in a text into one in the text it was made of by an insertion; -1 for what was inserted.
+// moved turns an offset in a text into one in the text it was made of; -1 for what stands between the first change and the
+// last.
 func moved(was, is string, at int) int {
-	same := 0
-	for same < len(was) && was[same] == is[same] {
+	same, rest := 0, 0
+	for same < len(was) && same < len(is) && was[same] == is[same] {
 		same++
 	}
-	switch grown := len(is) - len(was); {
+	for rest < len(was)-same && rest < len(is)-same && was[len(was)-1-rest] == is[len(is)-1-rest] {
+		rest++
+	}
+	switch {
 	case at < same:
 		return at
-	case at >= same+grown:
-		return at - grown
+	case at >= len(is)-rest:
+		return at - len(is) + len(was)
 	}
 	return -1
 }

@@ -109,7 +109,8 @@ func (s *Server) Enforce(p *policy.Policy, facts ...record.Record) error {
 	if err := s.Record(facts...); err != nil {
 		return err
 	}
-	s.policy.Store(p)
+	secret := s.opt.SubjectKey.Hasher().SubjectString("pseudonyms of masked values", "")
+	s.policy.Store(p.Keyed(secret[:]))
 	return nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Kind is a way to hide a value.
@@ -13,7 +15,13 @@ const (
 	Keep     Kind = "keep"     // the first and last characters, a fixed number of stars between them
 	Null     Kind = "null"     // NULL, whatever the type
 	Constant Kind = "constant" // one value for all, where the type can hold it
+	Hash     Kind = "hash"     // a pseudonym of a text or UUID, the same for the same value
+	Date     Kind = "date"     // the beginning of the period that a date or timestamp is in
+	Number   Kind = "number"   // the multiple of a step that is next towards zero
 )
+
+// Kinds lists them for errors.
+const Kinds = "keep, null, constant, hash, date or number"
 
 // Limits of a Spec.
 const (
@@ -30,6 +38,8 @@ type Spec struct {
 	Fill  int    // keep: number of stars that stand for the rest, however long it is; 0 = DefaultFill
 	Value string // constant: the value
 	Least int    // keep: values of so many characters and fewer are hidden whole; 0 = First + Last
+	To    Period // date: to what it is generalised
+	Step  int64  // number: the step
 }
 
 // Mask hides values of one class. It is immutable and safe for concurrent use.
@@ -37,10 +47,12 @@ type Mask struct {
 	spec     Spec
 	fill     []byte
 	constant constants
+	hash     *pseudonyms // hash: nil until Keyed
 }
 
 var (
 	errUnset  = errors.New("no mask was set up for this column: the result must stop")
+	errKey    = errors.New("the key of pseudonyms is not set: the result must stop")
 	errFormat = errors.New("the value's format code is neither text (0) nor binary (1): the result must stop")
 )
 
@@ -70,25 +82,51 @@ func (s Spec) check() error {
 		return s.checkKeep()
 	case Null:
 		if s != (Spec{Kind: Null}) {
-			return errors.New("mask null takes nothing else: remove first, last, fill and value")
+			return errors.New("mask null takes nothing else: remove everything but mask: null")
+		}
+	case Hash:
+		if s != (Spec{Kind: Hash}) {
+			return errors.New("mask hash takes nothing else: remove everything but mask: hash")
+		}
+	case Date:
+		return s.checkDate()
+	case Number:
+		switch {
+		case s != Spec{Kind: Number, Step: s.Step}:
+			return errors.New("mask number takes only step: remove everything else")
+		case s.Step < 2:
+			return errors.New("mask number needs a step of at least 2: write step: 1000, for example")
 		}
 	case Constant:
-		if s.First != 0 || s.Last != 0 || s.Fill != 0 || s.Least != 0 {
-			return errors.New("mask constant takes only value: remove first, last and fill")
+		if s != (Spec{Kind: Constant, Value: s.Value}) {
+			return errors.New("mask constant takes only value: remove everything else")
 		}
 		if !utf8.ValidString(s.Value) {
 			return errors.New("the constant's value is not valid UTF-8")
 		}
 	case "":
-		return errors.New("no mask is named: write mask: keep, null or constant")
+		return errors.New("no mask is named: write mask: " + Kinds)
 	default:
-		return fmt.Errorf("unknown mask %q: write keep, null or constant", s.Kind)
+		return fmt.Errorf("unknown mask %q: write %s", s.Kind, Kinds)
 	}
 	return nil
 }
 
+func (s Spec) checkDate() error {
+	if s != (Spec{Kind: Date, To: s.To}) {
+		return errors.New("mask date takes only to: remove everything else")
+	}
+	switch s.To {
+	case Month, Quarter, Year, Decade:
+		return nil
+	}
+	return errors.New("mask date needs a period: write to: month, quarter, year or decade")
+}
+
 func (s Spec) checkKeep() error {
 	switch {
+	case s.To != "" || s.Step != 0:
+		return errors.New("mask keep takes first, last and fill: remove everything else")
 	case s.Value != "":
 		return errors.New("mask keep takes no value: remove it, or write mask: constant")
 	case s.First < 0 || s.Last < 0 || s.First > MaxKept || s.Last > MaxKept:
@@ -119,8 +157,25 @@ func (m *Mask) Supports(typeOID uint32, format int16) bool {
 		return true
 	case Constant:
 		return isText(typeOID) || m.constant.find(typeOID) != nil
+	case Hash:
+		return isText(typeOID) || typeOID == pgtype.UUIDOID
+	case Date:
+		return isDate(typeOID)
+	case Number:
+		return isNumber(typeOID)
 	}
 	return false
+}
+
+// Keyed returns the mask with the key of its class, which mask hash needs: the same secret and class give the same
+// pseudonyms everywhere.
+func (m *Mask) Keyed(secret []byte, class string) *Mask {
+	if m == nil || m.spec.Kind != Hash {
+		return m
+	}
+	keyed := *m
+	keyed.hash = newPseudonyms(secret, class)
+	return &keyed
 }
 
 // Append appends the masked form of value, a field of a DataRow without its length, to dst. typeOID and format are those
@@ -157,8 +212,37 @@ func (m *Mask) Append(dst, value []byte, format int16, typeOID uint32) (out []by
 			return append(dst, c.in[format]...), false, nil
 		}
 		return dst, true, nil
+	case Hash:
+		return m.appendHash(dst, value, format, typeOID)
+	case Date:
+		if isDate(typeOID) {
+			out, ok := m.spec.To.appendPeriod(dst, value, format, typeOID)
+			return out, !ok, nil
+		}
+		return dst, true, nil
+	case Number:
+		if isNumber(typeOID) {
+			out, ok := appendStep(dst, value, format, typeOID, m.spec.Step)
+			return out, !ok, nil
+		}
+		return dst, true, nil
 	}
 	return dst, false, errUnset
+}
+
+func (m *Mask) appendHash(dst, value []byte, format int16, typeOID uint32) (out []byte, null bool, err error) {
+	switch {
+	case m.hash == nil:
+		return dst, false, errKey
+	case typeOID == bpcharOID:
+		return m.hash.appendText(dst, trimPadding(value)), false, nil
+	case isText(typeOID):
+		return m.hash.appendText(dst, value), false, nil
+	case typeOID == pgtype.UUIDOID:
+		out, ok := m.hash.appendUUID(dst, value, format)
+		return out, !ok, nil
+	}
+	return dst, true, nil
 }
 
 // appendKept writes first characters, stars, last characters. A value with nothing left to hide between them is hidden

@@ -158,7 +158,7 @@ func TestSpecRefused(t *testing.T) {
 		want string
 	}{
 		{mask.Spec{}, "no mask is named"},
-		{mask.Spec{Kind: "hash"}, `unknown mask "hash"`},
+		{mask.Spec{Kind: "md5"}, `unknown mask "md5"`},
 		{mask.Spec{Kind: mask.Keep}, "shows nothing"},
 		{mask.Spec{Kind: mask.Keep, First: -1}, "between 0 and 64"},
 		{mask.Spec{Kind: mask.Keep, Last: 65}, "between 0 and 64"},

@@ -37,6 +37,7 @@ type analyser struct {
 	constants
 	// foreign says that the operator resolved last may be a user's, which need not mean what its name says.
 	foreign bool
+	survey  *survey // made for Restrict, else nil
 	*recorder
 }
 

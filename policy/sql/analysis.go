@@ -58,7 +58,9 @@ type Statement struct {
 	Savepoint string
 	Inner     *Statement // PREPARE, EXECUTE, DECLARE, FETCH, EXPLAIN, COPY (query), CREATE TABLE AS: the statement inside
 	Setting   *Setting   // SET, RESET, SHOW
-	Copy      *Copy      // COPY
+	// Under is set by who keeps a prepared statement or cursor, for Env.Prepared and Env.Cursor: on which conditions it was sent.
+	Under string
+	Copy  *Copy // COPY
 
 	// tail is where further output columns may be written into Text; see AppendOutputs.
 	tail appendPoint

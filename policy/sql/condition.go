@@ -95,6 +95,7 @@ func (an *analyser) comparison(s *scope, e *pg_query.A_Expr, conds *conditions) 
 		switch {
 		case l.bare() && !r.column && !an.foreign:
 			an.column(l.base, UseMatch, Column{})
+			an.computed(l, r)
 			an.hold(l, value{}, conds)
 		case l.bare() && r.array != nil:
 			for _, m := range r.array {
@@ -155,10 +156,12 @@ func (an *analyser) equal(l, r value, conds *conditions) {
 		}
 	case l.bare() && !r.column:
 		an.recorder.column(l.base, UseMatch, Column{})
+		an.computed(l, r)
 		an.hold(l, r, conds)
 		an.pin(l, r, conds)
 	case r.bare() && !l.column:
 		an.recorder.column(r.base, UseMatch, Column{})
+		an.computed(r, l)
 		an.hold(r, l, conds)
 		an.pin(r, l, conds)
 	default:

@@ -34,10 +34,12 @@ func (an *analyser) copyTable(s *Statement, c *pg_query.CopyStmt) {
 		Inh: c.IsFrom, Relpersistence: c.Relation.Relpersistence}
 	var e *entry
 	if c.IsFrom {
+		an.mention(c.Relation, 0, CopyIn)
 		e = an.target(rv, CopyIn)
 	} else {
 		r := an.relation(rv)
 		rv.Inh = r.Kind == "p"
+		an.mention(c.Relation, r.OID, CopyOut)
 		e = an.tableEntry(r, rv, CopyOut)
 	}
 	cols := names(c.Attlist)

@@ -19,6 +19,7 @@ func (an *analyser) target(rv *pg_query.RangeVar, verb Verb) *entry {
 	if r.Kind == "v" && r.Triggers {
 		an.function(FunctionUse{Schema: r.schema, Name: r.Name, Why: "has triggers that decide what is written"})
 	}
+	an.mention(rv, r.OID, verb)
 	return an.tableEntry(r, rv, verb)
 }
 

@@ -36,6 +36,7 @@ func (an *analyser) fromItem(s *scope, n *pg_query.Node, conds *conditions) ([]i
 		return []item{{entry: e, relation: true, columns: true}}, e
 	case *pg_query.Node_RangeTableSample:
 		items, e := an.fromItem(s, n.RangeTableSample.Relation, conds)
+		an.sampled(n.RangeTableSample.Relation)
 		if an.tableSample(s, n.RangeTableSample) && e.rel != nil {
 			an.column(Column{e.rel.OID, systemColumns["ctid"].num}, UseFilter, Column{})
 		}
@@ -66,6 +67,7 @@ func (an *analyser) tableSample(s *scope, t *pg_query.RangeTableSample) (byPlace
 func (an *analyser) rangeVar(s *scope, rv *pg_query.RangeVar) *entry {
 	if rv.Catalogname == "" && rv.Schemaname == "" {
 		if c, level := s.cte(rv.Relname); c != nil {
+			an.mention(rv, 0, Select)
 			return an.cteEntry(level, c, rv.Alias)
 		}
 	}
@@ -75,6 +77,7 @@ func (an *analyser) rangeVar(s *scope, rv *pg_query.RangeVar) *entry {
 	default:
 		an.refuse("%s.%s cannot be read: it is an index or a composite type", r.schema, r.Name)
 	}
+	an.mention(rv, r.OID, Select)
 	return an.tableEntry(r, rv, Select)
 }
 

@@ -62,6 +62,9 @@ func (an *analyser) selectQuery(s *scope, sel *pg_query.SelectStmt, use Use) que
 			an.refuseNode("as a locking clause", lc.GetNode())
 		}
 		an.writes = true // row locks are written to the rows
+		if an.survey != nil {
+			an.survey.locks = true
+		}
 	}
 	an.limitShows(s, sel)
 	an.limit(s, sel.LimitOffset)
