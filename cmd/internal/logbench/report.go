@@ -20,7 +20,11 @@ func report(ctx context.Context, file string, p plan, records uint64) error {
 	w := io.MultiWriter(&page, os.Stdout)
 	fmt.Fprint(w, "# What the log costs\n\nWritten by `make bench`; how it is measured stands in `go doc ./cmd/internal/logbench`. Read the ratios: all systems took\n"+
 		"turns in one run, but absolute figures are of this machine at this time.\n\n")
-	fmt.Fprintf(w, "- %s\n", strings.Join(machine(p.dir), "\n- "))
+	load := loadBefore()
+	fmt.Fprintf(w, "- %s\n", strings.Join(append(machine(p.dir), fmt.Sprintf("load %.2f before", load)), "\n- "))
+	if load > 1 {
+		fmt.Fprintln(w, "\n**Others used the machine too: CPU and times are larger here than they are, and verdicts on them mean little.**")
+	}
 	fmt.Fprintf(w, "\n## Durable appends of %d bytes\n\n%d rounds of %v each, medians; each append waited for. Shiguan seals and signs, the others get the bytes in clear.\n\n",
 		entrySize, p.rounds, p.length)
 	r, err := p.run(ctx)
@@ -50,7 +54,7 @@ func machine(dir string) []string {
 	return []string{
 		fmt.Sprintf("%s, %d cores, %s of memory", firstValue("/proc/cpuinfo", "model name"), runtime.NumCPU(), firstValue("/proc/meminfo", "MemTotal")),
 		fmt.Sprintf("%s, %s, %s", kernel, fileSystemOf(dir), runtime.Version()),
-		fmt.Sprintf("%s, load %s before", time.Now().UTC().Format("2006-01-02 15:04 UTC"), loadBefore()),
+		time.Now().UTC().Format("2006-01-02 15:04 UTC"),
 	}
 }
 
@@ -68,9 +72,10 @@ func firstValue(file, name string) string {
 	return "unknown"
 }
 
-func loadBefore() string {
+// loadBefore is how many processes have wanted to run of late; 0 if the kernel does not say.
+func loadBefore() (load float64) {
 	text, _ := os.ReadFile("/proc/loadavg")
-	load, _, _ := strings.Cut(string(text), " ")
+	fmt.Sscan(string(text), &load)
 	return load
 }
 
