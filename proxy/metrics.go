@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"shiguan/proxy/certs"
+
 	"shiguan/auditlog/record"
 	"shiguan/policy"
 )
@@ -57,9 +59,24 @@ func newMetrics(s *Server, r prometheus.Registerer, version string) *metrics {
 	sessions := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "shiguan_sessions", Help: "Sessions that are open now."}, func() float64 { return float64(s.open()) })
 	if r != nil {
+		for what, k := range s.keepers() {
+			r.MustRegister(expiry(what, k))
+		}
 		r.MustRegister(m.statements, m.duration, m.logins, m.fatals, m.cancels, m.handshakes, m.unrecorded, m.turnedAway, build, sessions)
 	}
 	return m
+}
+
+// expiry says when the certificate in force ends; 0 where there are authorities only.
+func expiry(what string, k *certs.Keeper) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "shiguan_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate in force expires, by what it is for.",
+		ConstLabels: prometheus.Labels{"of": what}}, func() float64 {
+		if pair := k.Current().Certificate; pair != nil {
+			return float64(pair.Leaf.NotAfter.Unix())
+		}
+		return 0
+	})
 }
 
 func (m *metrics) decided(word string) {

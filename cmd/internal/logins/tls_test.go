@@ -331,13 +331,23 @@ func TestCertificatesAreReloaded(t *testing.T) {
 	if !shown().Equal(first) {
 		t.Error("a spoilt key changed what is shown")
 	}
-	ca.issue(t, "proxy", local)
+	expiry := func() int64 {
+		return int64(d.counted(t, "shiguan_tls_certificate_expiry_timestamp_seconds", "clients"))
+	}
+	if expiry() != first.NotAfter.Unix() {
+		t.Errorf("the metric says that the certificate expires at %d", expiry())
+	}
+	later := time.Now().Add(2 * time.Hour)
+	ca.issue(t, "proxy", func(c *x509.Certificate) { local(c); c.NotAfter = later })
 	eventually(t, "the new certificate is shown", func() error {
 		if shown().Equal(first) {
 			return errors.New("it is the old one")
 		}
 		return nil
 	})
+	if expiry() != later.Unix() {
+		t.Errorf("the metric says that the new certificate expires at %d", expiry())
+	}
 	if detail := d.last(t, record.KindConfigChanged).Detail["tls_certificate"]; len(detail) != 64 {
 		t.Errorf("on record: %q", detail)
 	}
