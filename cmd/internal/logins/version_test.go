@@ -25,7 +25,7 @@ func TestCancelKeys(t *testing.T) {
 		defer c.Close(t.Context())
 		key := c.PgConn().SecretKey()
 		if len(key) != size {
-			t.Errorf("%s: the key has %d bytes, want %d", version, len(key), size)
+			t.Fatalf("%s: the key has %d bytes, want %d", version, len(key), size)
 		}
 		ended := make(chan error, 1)
 		go func() {
