@@ -26,7 +26,7 @@ RACE := ./auditlog ./auditlog/record/... ./auditlog/search/... ./proxy/... ./wit
 # The Node.js drivers that .ci/setup installed.
 export NODE_PATH := $(CURDIR)/.build/clients/node_modules
 
-.PHONY: build demo test lint test-race test-plain test-long bench bench-log bench-go clean setup-build setup-demo setup-all
+.PHONY: build demo test lint test-race test-plain test-long bench bench-log bench-go clean setup-build setup-demo setup-all setup-source
 
 # No -trimpath: the tests would then compile PostgreSQL's parser, some minutes of C, once more for themselves.
 build: setup-build
@@ -53,7 +53,7 @@ test-plain: setup-all
 	$(GO) test -timeout 10m $$($(GO) list ./... | grep -vxFf <($(GO) list $(RACE)))
 
 # What takes too long for every change: many more kills, faults and generated cases, and a while of fuzzing.
-test-long: setup-all
+test-long: setup-all setup-source
 	SHIGUAN_TEST_LONG=1 $(GO) test -race -timeout 60m ./...
 	@for target in $$(git grep -lE '^func Fuzz' -- '*_test.go'); do \
 		dir=$$(dirname $$target); \
@@ -85,3 +85,7 @@ setup-demo:
 
 setup-all:
 	@.ci/setup build postgres page clients faults
+
+# PostgreSQL's own tests.
+setup-source:
+	@.ci/setup source

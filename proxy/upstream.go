@@ -35,7 +35,7 @@ func (c *conn) dial(asked *params) ([]wire.Param, error) {
 	r.MaxProtocolMessageBodyLen = maxLoginMessage
 	ctx, cancel := context.WithTimeout(context.Background(), c.srv.limits.ConnectTimeout)
 	defer cancel()
-	pc, err := pgconn.ConnectConfig(ctx, &r.Config)
+	pc, err := c.connectCarefully(ctx, &r.Config)
 	if err != nil {
 		return nil, err
 	}
