@@ -63,6 +63,8 @@ func TestPartitionsShareClasses(t *testing.T) {
 	s := oddDesk(t, personData, oddities(t, "id text", "name text"))
 	expect(t, s, "SELECT id, name FROM s.person", "allow all; person.id~! person.name~ about filter")
 	expect(t, s, "SELECT id, name FROM s.person_2025", "allow all; person_2025.id~! person_2025.name~ about filter")
+	expect(t, s, "SELECT id, tableoid FROM s.person", "refuse all: s.person.tableoid tells how rows are stored") // the partition is chosen by a value
+	expect(t, s, "SELECT id, tableoid FROM s.person_2025", "allow all; person_2025.id~! person_2025.tableoid about filter")
 	expect(t, s, "SELECT name FROM s.person_2025", "allow all; person_2025.name~ person_2025.id!+ about filter")
 	expect(t, s, "SELECT name FROM s.person_2025 WHERE name > 'x'", "refuse all: s.person_2025.name is masked")
 	// The policy speaks of the child: rows of the parent include its rows.

@@ -42,7 +42,7 @@ func (j *judge) readFault(r *rule, n *need, u sql.ColumnUse) string {
 	if u.Att < 0 && u.Att != tableOID && r.where != nil {
 		return fmt.Sprintf("%s tells how rows are stored, those included that rule %s does not show: name other columns", usedName(n, u), r.id)
 	}
-	if u.Att < 0 && u.Att != tableOID && j.masks(r, n) {
+	if u.Att < 0 && (u.Att != tableOID || j.parted(n)) && j.masks(r, n) {
 		return fmt.Sprintf("%s tells how rows are stored, which depends on values that are masked for you under rule %s: name other columns", usedName(n, u), r.id)
 	}
 	matchable := u.Use == sql.UseMatch && matchesAny(r.match, u.Schema, u.TableName, u.Name)
@@ -56,6 +56,11 @@ func (j *judge) readFault(r *rule, n *need, u sql.ColumnUse) string {
 		return ""
 	}
 	return maskedFault(r, usedName(n, u), u.Use, matchesAny(r.match, u.Schema, u.TableName, u.Name))
+}
+
+// parted reports whether rows of the table lie in partitions or children, which may have been chosen by a masked value.
+func (j *judge) parted(n *need) bool {
+	return len(j.binding.catalogue.Descendants(sql.Column{Table: n.oid})) > 0
 }
 
 // tableOID is the system column that says only which table a row is of.
