@@ -391,25 +391,50 @@ func (c *conn) complete(e *execution, m wire.Message) error {
 	return nil
 }
 
+// tagText is a command tag, without a copy of those that are most frequent.
+func tagText(tag []byte) string {
+	switch string(tag) {
+	case "":
+		return ""
+	case "SELECT 0":
+		return "SELECT 0"
+	case "SELECT 1":
+		return "SELECT 1"
+	case "INSERT 0 1":
+		return "INSERT 0 1"
+	case "UPDATE 1":
+		return "UPDATE 1"
+	case "DELETE 1":
+		return "DELETE 1"
+	case "BEGIN":
+		return "BEGIN"
+	case "COMMIT":
+		return "COMMIT"
+	}
+	return string(tag)
+}
+
 // endStep puts a statement's outcome where it costs least: into its last disclosure, or with the session's next record.
 func (c *conn) endStep(e *execution, s *step, code string, tag []byte) error {
 	if s.done {
 		return nil
 	}
-	if s.done = true; s.tag == "" { // else somebody may be reading it
-		s.tag = string(tag)
+	text := tagText(tag)
+	if s.done = true; s.tag == "" {
+		s.tag = text
 	}
 	if rows, ok := wire.RowsAffected(tag); ok && s.rows == 0 && !s.over {
 		s.rows = rows
 	}
+	took := time.Since(s.started)
 	out := record.Outcome{
 		Seq: s.seq, Of: s.receipt.Index(), Rows: s.rows, Bytes: s.bytes, SQLState: code,
-		Micros: time.Since(s.started).Microseconds(), Tag: string(tag),
+		Micros: took.Microseconds(), Tag: text,
 	}
 	if s.plan.Statement.Copy != nil {
 		c.copyIn = false
 	}
-	c.srv.metrics.ran(time.Since(s.started))
+	c.srv.metrics.ran(took)
 	if len(s.subjects) == 0 {
 		c.trail.outcome(out, false)
 		return nil

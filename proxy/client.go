@@ -312,9 +312,7 @@ func (c *conn) query(m wire.Message) error {
 		return c.refuse(&v, text, nil, session.Query, "")
 	}
 	e := &execution{loose: v.decision.Transparent}
-	if e.steps = e.one[:]; len(plans) > 1 {
-		e.steps = make([]step, len(plans))
-	}
+	e.steps = make([]step, len(plans))
 	for i := range plans {
 		e.steps[i].plan = &plans[i]
 		c.defineSQL(&e.steps[i].fate, &plans[i])

@@ -92,6 +92,7 @@ type conn struct {
 	fields     []copyField      // scratch
 	about      []record.Subject // scratch: of the row at hand
 	masked     []byte           // scratch
+	columns    []column         // scratch
 	copyIn     bool             // the server waits for COPY data
 	batches    uint64           // ReadyForQuery received
 	idleBatch  uint64           // batches that are over and left no transaction: their portals are gone

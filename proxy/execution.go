@@ -29,7 +29,6 @@ type execution struct {
 	steps  []step // the statements that run, in order; empty for Parse, Bind, Describe, Close, Sync
 	at     int    // which of steps the server is at
 	portal *portal
-	one    [1]step // backs steps in the common case
 
 	gate  *gate   // somebody waits for the end of this message, or for it to ask for COPY data
 	later []*gate // the gates that follow, one for each further COPY from the client in the string
@@ -105,7 +104,7 @@ type prepared struct {
 	types   []uint32 // that Parse declares for the parameters
 	sent    string   // the text the server was given
 	bySQL   bool     // by PREPARE: verdict holds its analysis only
-	verdict verdict
+	verdict *verdict // never changed: another one takes its place
 	fate    *session.Fate
 	// columns is the server's own description, checked against the plan of the epoch it was learnt in.
 	columns   *description
@@ -137,7 +136,7 @@ type portal struct {
 	of      *prepared
 	plan    *policy.Plan
 	columns *description
-	verdict verdict
+	verdict *verdict     // never changed: another one takes its place
 	bind    []byte       // copy of the Bind's body: the parameters stand in it
 	values  wire.Values  // views of bind
 	params  wire.Formats // views of bind

@@ -41,7 +41,7 @@ func (c *conn) parse(m wire.Message) error {
 	if v.failure != nil {
 		return c.refuse(&v, text, nil, session.Parse, name)
 	}
-	st := &prepared{text: text, types: types, sent: text, verdict: v, columns: new(description)}
+	st := &prepared{text: text, types: types, sent: text, verdict: &v, columns: new(description)}
 	var sent []byte = m
 	if plan := st.plan(); plan.Text != "" {
 		st.sent = plan.Text
@@ -211,8 +211,9 @@ func (c *conn) renew(st *prepared, name string) (ok bool, err error) {
 		return false, err
 	}
 	if st.verdict.decision.Transparent {
-		refused, err := c.stillObserved(&st.verdict, st.text, st.types, now)
+		held, refused, err := c.stillObserved(st.verdict, st.text, st.types, now)
 		if refused == nil {
+			st.verdict = held
 			return err == nil, err
 		}
 		return false, c.refuse(refused, st.text, nil, session.Parse, refusedName)
@@ -241,7 +242,7 @@ func (c *conn) renew(st *prepared, name string) (ok bool, err error) {
 		return false, c.refuse(&v, st.text, nil, session.Parse, refusedName)
 	}
 	changed := v.epoch.catalogue != st.verdict.epoch.catalogue
-	st.verdict = v
+	st.verdict = &v
 	if changed { // what is under way keeps the description it began with
 		st.columns = new(description)
 	}
@@ -376,9 +377,9 @@ func (c *conn) execute(m wire.Message) error {
 		po.asked = true
 	}
 	e := &execution{portal: po, columns: po.columns, formats: po.formats, rewritten: po.of.rewritten}
-	e.steps = append(e.one[:0], step{plan: po.plan})
+	e.steps = []step{{plan: po.plan}}
 	c.defineSQL(&e.steps[0].fate, po.plan)
-	if err := c.record(&e.steps[0], &po.verdict, now, po); err != nil {
+	if err := c.record(&e.steps[0], po.verdict, now, po); err != nil {
 		return err
 	}
 	return c.forward(e, m, session.Execute, c.mustWait(e))
@@ -391,8 +392,9 @@ func (c *conn) renewPortal(po *portal, now time.Time) (ok bool, err error) {
 		return false, err
 	}
 	if po.verdict.decision.Transparent {
-		refused, err := c.stillObserved(&po.verdict, po.of.text, po.of.types, now)
+		held, refused, err := c.stillObserved(po.verdict, po.of.text, po.of.types, now)
 		if refused == nil {
+			po.verdict = held
 			return err == nil, err
 		}
 		return false, c.refuse(refused, po.of.text, po, session.Parse, refusedName)
@@ -414,7 +416,7 @@ func (c *conn) renewPortal(po *portal, now time.Time) (ok bool, err error) {
 	if v.failure != nil {
 		return false, c.refuse(&v, po.of.text, po, session.Parse, refusedName)
 	}
-	po.verdict, po.plan = v, &v.decision.Plans[0] // masks may have changed
+	po.verdict, po.plan = &v, &v.decision.Plans[0] // masks may have changed
 	return true, nil
 }
 
@@ -461,7 +463,7 @@ func (c *conn) defineSQL(fate *session.Fate, plan *policy.Plan) {
 		st := &prepared{text: s.Text, sent: s.Text, bySQL: true, fate: fate}
 		kept := *s
 		kept.Inner = under(s.Inner, plan.Rows)
-		st.verdict.analysis = &sql.Analysis{Statements: []sql.Statement{kept}}
+		st.verdict = &verdict{analysis: &sql.Analysis{Statements: []sql.Statement{kept}}}
 		c.statements.Define(s.Name, st, fate, c.batch)
 		c.held += len(s.Text)
 	case sql.Deallocate:

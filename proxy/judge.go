@@ -175,7 +175,7 @@ func (c *conn) preparedNamed(name string) *sql.Statement {
 	if c.settle(c.statements.Unsettled(name, c.batch)) != nil {
 		return nil
 	}
-	if p, ok := c.statements.Find(name); ok && p.verdict.analysis != nil && len(p.verdict.analysis.Statements) == 1 {
+	if p, ok := c.statements.Find(name); ok && p.verdict != nil && p.verdict.analysis != nil && len(p.verdict.analysis.Statements) == 1 {
 		s := &p.verdict.analysis.Statements[0]
 		if s.Verb == sql.Prepare {
 			return s.Inner

@@ -139,29 +139,30 @@ func (c *conn) unheard(text string) *prepared {
 	}
 	v.analysis = opaque(text)
 	v.decision.Plans = []policy.Plan{{Statement: &v.analysis.Statements[0], AnyOutputs: true, Transparent: true}}
-	return &prepared{text: text, sent: text, verdict: v, columns: new(description), fate: new(session.Fate)}
+	return &prepared{text: text, sent: text, verdict: &v, columns: new(description), fate: new(session.Fate)}
 }
 
 // stillObserved decides again about a statement that a transparent rule allowed. What was prepared is carried out as it
-// stands while some transparent rule holds.
-func (c *conn) stillObserved(v *verdict, text string, types []uint32, now time.Time) (*verdict, error) {
+// stands while some transparent rule holds: held is then the verdict to keep, and nothing is refused.
+func (c *conn) stillObserved(v *verdict, text string, types []uint32, now time.Time) (held, refused *verdict, _ error) {
 	e := c.epoch(v.epoch.catalogue, now)
 	if v.epoch == e {
-		return nil, nil
+		return v, nil, nil
 	}
 	renewed := verdict{epoch: e}
 	if d := c.transparently(text, nil, &renewed, now); d.Allow {
-		v.epoch, v.decision.Rule, v.purpose = e, d.Rule, renewed.purpose
-		return nil, nil
+		again := *v
+		again.epoch, again.decision.Rule, again.purpose = e, d.Rule, renewed.purpose
+		return &again, nil, nil
 	}
 	again, err := c.judge(text, types, now)
 	if err != nil {
-		return nil, err
+		return v, nil, err
 	}
 	if again.failure == nil {
 		again.refuse("0A000", "the statement must be prepared again: what it touches or who may see it has changed")
 	}
-	return &again, nil
+	return v, &again, nil
 }
 
 // copies is how often a statement can ask for COPY data.
@@ -187,8 +188,8 @@ func (c *conn) callFunction(m wire.Message) (ok bool, err error) {
 	}
 	po := &portal{of: st, plan: st.plan(), values: f.Args, params: f.ArgFormats}
 	e := &execution{loose: true}
-	e.steps = append(e.one[:0], step{plan: st.plan()})
-	if err := c.record(&e.steps[0], &st.verdict, time.Now(), po); err != nil {
+	e.steps = []step{{plan: st.plan()}}
+	if err := c.record(&e.steps[0], st.verdict, time.Now(), po); err != nil {
 		return true, err
 	}
 	return true, c.forward(e, m, session.FunctionCall, true)

@@ -55,7 +55,10 @@ func (c *conn) rowDescription(a session.Answer[*execution], m wire.Message) erro
 	if s != nil {
 		s.result = newResult(plan, cols, nil)
 	} else if e.columns != nil {
-		e.columns.Store(&cols)
+		if known := e.columns.Load(); known == nil || !slices.Equal(*known, cols) {
+			kept := slices.Clone(cols)
+			e.columns.Store(&kept)
+		}
 	}
 	if a.Owed.Own {
 		return nil
@@ -81,12 +84,13 @@ func (c *conn) rowDescription(a session.Answer[*execution], m wire.Message) erro
 
 // checkColumns compares what the server reports with what the analysis foresaw, column by column. Two instruments
 // that disagree about where a value comes from mean that nothing is released. Where the plan foresees no columns of users'
-// tables at all, none may be reported.
+// tables at all, none may be reported. What it returns is valid until the next call.
 func (c *conn) checkColumns(plan *policy.Plan, fields wire.Fields) ([]column, error) {
 	if !plan.AnyOutputs && !plan.Transparent && fields.Len() != len(plan.Outputs) {
 		return nil, errDisagree
 	}
-	cols := make([]column, 0, fields.Len())
+	cols := c.columns[:0]
+	defer func() { c.columns = cols }()
 	for i := 0; ; i++ {
 		f, ok := fields.Next()
 		if !ok {
@@ -126,10 +130,13 @@ func (c *conn) noColumns(e *execution) error {
 	return errDisagree
 }
 
+// untreated is the result whose rows pass as they are.
+var untreated = &result{plain: true}
+
 // newResult joins plan and columns. Formats, when given, are those of the Bind.
 func newResult(plan *policy.Plan, cols []column, formats wire.Formats) *result {
-	if plan.Transparent && !foreseen(plan, cols) {
-		return &result{plain: true}
+	if !treated(plan) || plan.Transparent && !foreseen(plan, cols) {
+		return untreated
 	}
 	return layOut(plan, cols, formats)
 }
