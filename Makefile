@@ -26,7 +26,7 @@ RACE := ./auditlog ./auditlog/record/... ./auditlog/search/... ./proxy/... ./wit
 # The Node.js drivers that .ci/setup installed.
 export NODE_PATH := $(CURDIR)/.build/clients/node_modules
 
-.PHONY: build demo test lint test-race test-plain test-long bench bench-log bench-go clean setup-build setup-demo setup-all setup-source
+.PHONY: build demo test lint test-race test-plain test-long test-suites bench bench-log bench-go clean setup-build setup-demo setup-all setup-source
 
 # No -trimpath: the tests would then compile PostgreSQL's parser, some minutes of C, once more for themselves.
 build: setup-build
@@ -55,6 +55,7 @@ test-plain: setup-all
 # What takes too long for every change: many more kills, faults and generated cases, and a while of fuzzing.
 test-long: setup-all setup-source
 	SHIGUAN_TEST_LONG=1 $(GO) test -race -timeout 60m ./...
+	$(MAKE) --no-print-directory test-suites
 	@for target in $$(git grep -lE '^func Fuzz' -- '*_test.go'); do \
 		dir=$$(dirname $$target); \
 		for name in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' $$target); do \
@@ -73,6 +74,12 @@ bench-log: setup-build
 
 bench-go: setup-all
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# Other people's suites, directly and through the proxy, and whether all that the server executed is on record. SUITES=jdbc,pgx
+# runs only these. The table of counts is docs/suites.md.
+test-suites: setup-all
+	@.ci/setup suites
+	$(GO) run ./cmd/internal/suites -only '$(SUITES)' -table docs/suites.md
 
 clean:
 	rm -rf bin .build

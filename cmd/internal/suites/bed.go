@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -93,25 +94,12 @@ func (b *bed) furnish(ctx context.Context) error {
 		return err
 	}
 	b.sides = [2]side{{"direct", upstream.Hostname(), port, password}, {"proxied", b.city.Proxy.Host, b.city.Proxy.Port, password}}
-	for _, statement := range []string{
-		"alter system set max_prepared_transactions = 10",
-		"alter system set logging_collector = on",
-		"alter system set log_destination = 'csvlog'",
-		"alter system set log_rotation_size = 0",
-		"alter system set log_rotation_age = 0",
-		"alter system set log_statement = 'all'",
-		"alter system set log_parameter_max_length = -1",
-	} {
-		if err := b.admin(ctx, "postgres", statement); err != nil {
-			return err
-		}
-	}
 	for _, name := range databases {
 		if err := b.fresh(ctx, name); err != nil {
 			return err
 		}
 	}
-	if err := b.admit(password); err != nil {
+	if err := errors.Join(b.admit(password), b.prepare()); err != nil {
 		return err
 	}
 	for _, component := range []string{"postgres", "proxy"} {
@@ -119,7 +107,17 @@ func (b *bed) furnish(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return b.admin(ctx, "postgres", "alter system set log_line_prefix = '"+linePrefix+"'", "alter system set log_statement = 'all'", "select pg_reload_conf()")
+}
+
+// prepare lets the server take prepared transactions, which is read at its start.
+func (b *bed) prepare() error {
+	f, err := os.OpenFile(filepath.Join(b.city.Dir, "postgres", "data", "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("max_prepared_transactions = 10\n")
+	return errors.Join(err, f.Close())
 }
 
 // admin runs statements as the superuser, past the proxy.
@@ -220,7 +218,7 @@ func (b *bed) command(ctx context.Context, s side, dir, program string, args ...
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PGHOST="+s.host, "PGPORT="+strconv.Itoa(s.port), "PGUSER="+pgtest.Superuser, "PGPASSWORD="+s.password,
 		"PGSSLMODE=disable", "PGGSSENCMODE=disable", "LC_ALL=C", "HOME="+b.dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Credential: b.owner}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: b.owner}
 	return cmd
 }
 

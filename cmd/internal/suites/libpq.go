@@ -10,6 +10,9 @@ import (
 
 // pipeline is libpq's own test of pipelining, whose golden traces are compared byte by byte where there is one.
 func pipeline(ctx context.Context, b *bed, s side) (*outcome, error) {
+	if err := b.fresh(ctx, "pipeline"); err != nil {
+		return nil, err
+	}
 	dir, err := b.place("pipeline", s)
 	if err != nil {
 		return nil, err

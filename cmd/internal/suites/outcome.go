@@ -54,6 +54,16 @@ func (r *result) worse() (names []string) {
 	return names
 }
 
+// notRun lists the suites that the run was told to leave out.
+func notRun(results []result) (names []string) {
+	for _, s := range suites {
+		if !slices.ContainsFunc(results, func(r result) bool { return r.suite == s.name }) {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
 // report writes the table and is an error when something is worse through the proxy, or not on record.
 func report(results []result, c *completeness, file string) error {
 	var b strings.Builder
@@ -69,6 +79,9 @@ func report(results []result, c *completeness, file string) error {
 		fmt.Fprintf(&b, "| %s | %s | %s | %d | %.0f, %.0f |\n", r.suite, r.sides[0].counts(), r.sides[1].counts(), len(worse), r.took[0].Seconds(), r.took[1].Seconds())
 	}
 	b.WriteString(c.text())
+	if left := notRun(results); len(left) > 0 {
+		b.WriteString("\nNot in this run: " + strings.Join(left, ", ") + ".\n")
+	}
 	if len(bad) > 0 {
 		b.WriteString("\nOtherwise through the proxy: " + strings.Join(bad, ", ") + ".\n")
 	}

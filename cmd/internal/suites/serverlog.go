@@ -1,15 +1,10 @@
 package main
 
 import (
-	"context"
-	"encoding/csv"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // servedSession is one session of the proxy as the server's log tells it.
@@ -28,10 +23,10 @@ type execution struct {
 	params []*string // nil for NULL
 }
 
-// Columns of a csvlog line.
+// linePrefix is how each entry of the server's log begins: session, process, user, database, from where, when.
 const (
-	colTime, colUser, colDatabase, colPID, colFrom, colSession = 0, 1, 2, 3, 4, 5
-	colBegan, colSeverity, colMessage, colDetail, colBackend   = 8, 11, 13, 14, 23
+	lineMark   = "#suites# "
+	linePrefix = lineMark + "%c|%p|%u|%d|%r|%m|"
 )
 
 // ownQuestion is what the proxy itself asks at the beginning of each session.
@@ -40,66 +35,52 @@ const ownQuestion = "select pg_catalog.current_setting('max_identifier_length')"
 var executed = regexp.MustCompile(`(?s)^execute (?:fetch from )?(?:<unnamed>|.*?): (.*)$`)
 
 // serverLog reads the sessions that came by the proxy's way, the Unix socket, by process number.
-func (b *bed) serverLog(ctx context.Context) (map[string][]*servedSession, error) {
-	c, err := pgx.Connect(ctx, b.city.UpstreamDSN)
+func (b *bed) serverLog() (map[string][]*servedSession, error) {
+	content, err := os.ReadFile(filepath.Join(b.city.Dir, "log-postgres.txt"))
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close(ctx)
-	var dir, name string
-	if err := c.QueryRow(ctx, "select current_setting('data_directory'), pg_current_logfile('csvlog')").Scan(&dir, &name); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(filepath.Join(dir, name))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
 	sessions := map[string]*servedSession{}
 	byPID := map[string][]*servedSession{}
-	r := csv.NewReader(f)
-	r.FieldsPerRecord = -1
-	for {
-		line, err := r.Read()
-		if err == io.EOF {
-			return byPID, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if len(line) <= colBackend || line[colFrom] != "[local]" || line[colSeverity] != "LOG" || line[colUser] == "shiguan_catalogue" {
+	for entry := range strings.SplitSeq("\n"+string(content), "\n"+lineMark) {
+		head := strings.SplitN(entry, "|", 7)
+		if len(head) < 7 || head[4] != "[local]" || head[2] == "shiguan_catalogue" {
 			continue
 		}
-		s := sessions[line[colSession]]
+		s := sessions[head[0]]
 		if s == nil {
-			s = &servedSession{id: line[colSession], user: line[colUser], database: line[colDatabase], began: line[colTime]}
+			s = &servedSession{id: head[0], user: head[2], database: head[3], began: head[5]}
 			sessions[s.id] = s
-			byPID[line[colPID]] = append(byPID[line[colPID]], s)
+			byPID[head[1]] = append(byPID[head[1]], s)
 		}
-		if x, ok := readExecution(line); ok {
-			s.executions = append(s.executions, x)
-		}
+		s.note(head[5]+" "+s.id, strings.ReplaceAll(head[6], "\n\t", "\n")) // the server indents what goes on
 	}
+	return byPID, nil
 }
 
-func readExecution(line []string) (x execution, ok bool) {
-	x.when = line[colTime] + " " + line[colSession]
-	message := line[colMessage]
-	switch {
-	case strings.HasPrefix(message, "statement: "):
-		x.text, x.simple = message[len("statement: "):], true
-		return x, !strings.HasPrefix(x.text, ownQuestion)
-	case strings.HasPrefix(message, "fastpath function call: "):
+// note takes one entry of the session.
+func (s *servedSession) note(when, message string) {
+	if values, ok := strings.CutPrefix(message, "DETAIL:  parameters: "); ok && len(s.executions) > 0 {
+		s.executions[len(s.executions)-1].params = readParams(values)
+		return
+	}
+	message, ok := strings.CutPrefix(message, "LOG:  ")
+	if !ok {
+		return
+	}
+	x := execution{when: when}
+	if text, ok := strings.CutPrefix(message, "statement: "); ok {
+		x.text, x.simple = text, true
+	} else if strings.HasPrefix(message, "fastpath function call: ") {
 		x.text, x.call = message, true
-		return x, true
+	} else if m := executed.FindStringSubmatch(message); m != nil {
+		x.text = m[1]
+	} else {
+		return
 	}
-	m := executed.FindStringSubmatch(message)
-	if m == nil {
-		return x, false
+	if !strings.HasPrefix(x.text, ownQuestion) {
+		s.executions = append(s.executions, x)
 	}
-	x.text = m[1]
-	x.params = readParams(strings.TrimPrefix(line[colDetail], "parameters: "))
-	return x, true
 }
 
 // readParams reads `$1 = 'x', $2 = NULL`.
@@ -143,4 +124,18 @@ func sameValue(server, client string) bool {
 		return strings.Trim(s, "+")
 	}
 	return plain(server) == plain(client)
+}
+
+// sameDigits reports that the digits of one value begin those of the other: a time with and without its zone.
+func sameDigits(a, b string) bool {
+	digits := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if r < '0' || r > '9' {
+				return -1
+			}
+			return r
+		}, s)
+	}
+	x, y := digits(a), digits(b)
+	return x != "" && y != "" && (strings.HasPrefix(x, y) || strings.HasPrefix(y, x))
 }
