@@ -27,7 +27,7 @@ func (p *Policy) both(r Request, ceiling, department *Decision) *Decision {
 	case !ceiling.Allow:
 		return &Decision{Rule: inCeiling(ceiling.Rule), Reason: "the city's ceiling: " + ceiling.Reason}
 	}
-	d := &Decision{Allow: true, Rule: department.Rule + "," + inCeiling(ceiling.Rule), Grant: joinGrants(ceiling.Grant, department.Grant),
+	d := &Decision{Allow: true, Rule: department.Rule, Grant: joinGrants(ceiling.Grant, department.Grant),
 		Transparent: ceiling.Transparent && department.Transparent}
 	for i := range department.Plans {
 		plan, ok := joinPlans(&ceiling.Plans[i], &department.Plans[i])

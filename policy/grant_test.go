@@ -45,7 +45,7 @@ classes:
 	}
 	s.policy = plain.WithGrants([]*policy.Grant{g})
 	const text, masked = "select name, phone from s.person where id = '7' order by phone", "refuse own: "
-	open := "allow contact/" + g.ID + ",ceiling:contact/" + g.ID + "; person.name person.phone pinned(number=7) about rows 10 filter"
+	open := "allow contact/" + g.ID + "; person.name person.phone pinned(number=7) about rows 10 filter"
 	expect(t, s, text, masked) // no purpose
 	s.purpose = "case-1"
 	expect(t, s, text, open)

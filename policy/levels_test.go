@@ -79,15 +79,15 @@ func TestBothLevelsMustAllow(t *testing.T) {
     on: [s.plain]
 `)
 	for text, want := range map[string]string{
-		"select id, name, phone from s.person":   "allow own,ceiling:read; person.id~! person.name person.phone~ about rows 100 filter",
-		"select name from s.person":              "allow own,ceiling:read; person.name person.id!+ about rows 100 filter",
+		"select id, name, phone from s.person":   "allow own; person.id~! person.name person.phone~ about rows 100 filter",
+		"select name from s.person":              "allow own; person.name person.id!+ about rows 100 filter",
 		"select a from s.plain":                  "refuse old: rule old gives you update",
-		"select name from s.person where id='1'": "allow own,ceiling:read; person.name pinned(number=1) about rows 100 filter",
+		"select name from s.person where id='1'": "allow own; person.name pinned(number=1) about rows 100 filter",
 		"select name from s.person order by id":  "refuse ceiling:read: the city's ceiling: s.person.id is masked",
-		"update s.plain set a = 1":               "allow old,ceiling:read;",
+		"update s.plain set a = 1":               "allow old;",
 		"update s.person set name = 'x'":         "refuse own: rule own gives you select",
 		"select a from s_old.plain":              "refuse default-deny: no rule",
-		"select 1":                               "allow everyone,ceiling:everyone; any",
+		"select 1":                               "allow everyone; any",
 	} {
 		expect(t, s, text, want)
 		expect(t, s, text, want) // remembered
@@ -114,10 +114,10 @@ classes:
     on: [s.person]
     match: [s.person.id]
 `)
-	expect(t, s, "select id, name, phone, born from s.person", "allow own,ceiling:read; person.id~! person.name person.phone~ person.born~ about rows 100 filter")
+	expect(t, s, "select id, name, phone, born from s.person", "allow own; person.id~! person.name person.phone~ person.born~ about rows 100 filter")
 	expect(t, s, "select id from s.person order by born", "refuse own: s.person.born is masked")
 	expect(t, s, "select id from s.person order by phone", "refuse own: s.person.phone is masked")
-	expect(t, s, "select id from s.person order by name", "allow own,ceiling:read; person.id~! about rows 100 filter")
+	expect(t, s, "select id from s.person order by name", "allow own; person.id~! about rows 100 filter")
 	r, err := s.request("select phone from s.person where id = '7'")
 	if err != nil {
 		t.Fatal(err)

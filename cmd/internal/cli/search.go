@@ -12,6 +12,7 @@ import (
 	"shiguan/auditlog/record"
 	"shiguan/auditlog/search"
 	"shiguan/cmd/internal/investigation"
+	"shiguan/policy"
 )
 
 const lawfullyErased = "existed, content lawfully erased"
@@ -115,6 +116,7 @@ type hit struct {
 	Session     string              `json:"session"`
 	Seq         uint64              `json:"seq"`
 	Purpose     string              `json:"purpose"`
+	Grant       string              `json:"grant"` // grants it was allowed by; break-glass-… for those of emergencies
 	Outcome     string              `json:"outcome"`
 	SQLState    string              `json:"sqlstate"`
 	Role        string              `json:"role"`
@@ -135,6 +137,7 @@ func hitOf(f *investigation.Found) hit {
 	r := f.Record
 	h.Person, h.Department, h.Position, h.Database, h.Statement = r.Person, r.Department, r.Position, r.Database, r.Statement
 	h.Decision, h.Rule, h.Reason, h.Purpose = f.Decision(), r.Rule, r.Reason, r.Purpose
+	h.Grant = r.Grant
 	h.Session, h.Seq, h.Role, h.Client, h.Application = r.Session, r.Seq, r.Role, r.Client, r.Application
 	if len(r.Tables) > 0 {
 		h.Tables = r.Tables
@@ -180,10 +183,21 @@ func printHitTable(w io.Writer, found []*investigation.Found, zone *time.Locatio
 			continue
 		}
 		r := f.Record
-		t.AppendRow([]any{f.Index, at, oneLine(r.Person, 16), oneLine(office(r), 24), oneLine(r.Database, 12), f.Decision(),
+		t.AppendRow([]any{f.Index, at, oneLine(r.Person, 16), oneLine(office(r), 24), oneLine(r.Database, 12), decided(f),
 			rowsText(f), f.State.String(), oneLine(wanted(r), statement)})
 	}
 	t.Render()
+}
+
+// decided is the decision, and what kind of grant it took.
+func decided(f *investigation.Found) string {
+	switch grant := f.Record.Grant; {
+	case grant == "":
+		return f.Decision()
+	case strings.Contains(grant, policy.KindBreakGlass):
+		return f.Decision() + " BREAK-GLASS"
+	}
+	return f.Decision() + " by grant"
 }
 
 // wanted is what the person asked for.

@@ -12,6 +12,7 @@ import (
 	"shiguan/auditlog/record"
 	"shiguan/auditlog/search"
 	"shiguan/cmd/internal/investigation"
+	"shiguan/policy"
 )
 
 const (
@@ -34,6 +35,7 @@ type row struct {
 	Erased                            bool
 	Person, Office, Database          string
 	Decision, Rule, Tables, Statement string
+	Grant                             string // kind of the grants it took, break-glass before others
 	Rows, Ended                       string
 	State                             investigation.State
 }
@@ -205,6 +207,7 @@ func (c *Console) row(one *investigation.Found) row {
 	}
 	rec := one.Record
 	out.Person, out.Office, out.Database = rec.Person, join(" · ", rec.Department, rec.Position), rec.Database
+	out.Grant = grantKind(rec.Grant)
 	out.Decision, out.Rule, out.Tables = one.Decision(), rec.Rule, strings.Join(rec.Tables, ", ")
 	out.Statement = head(strings.Join(strings.Fields(rec.Statement), " "), statementHead)
 	if rec.Kind == record.KindLoginRefused {
@@ -246,4 +249,15 @@ func join(separator string, parts ...string) string {
 		}
 	}
 	return strings.Join(kept, separator)
+}
+
+// grantKind is the kind of grants that a statement was allowed by, the loudest where there are several.
+func grantKind(ids string) string {
+	switch {
+	case ids == "":
+		return ""
+	case strings.Contains(ids, policy.KindBreakGlass):
+		return policy.KindBreakGlass
+	}
+	return policy.KindGrant
 }

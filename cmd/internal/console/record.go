@@ -28,6 +28,7 @@ type recordPage struct {
 	Previous, Next       uint64
 	Kind, Instant, When  string
 	Decision             string
+	GrantKind            string
 	Erased               bool
 	Statement, Cut       string
 	Rewritten            string
@@ -107,6 +108,7 @@ func (c *Console) record(s session, heads *investigation.Heads, e *investigation
 	}
 	rec := e.Record
 	page.Decision = e.Decision()
+	page.GrantKind = grantKind(rec.Grant)
 	page.Statement, page.Cut = shown(rec.Statement)
 	page.Rewritten, _ = shown(rec.Rewritten)
 	page.Params = params(rec.Params)
