@@ -116,11 +116,11 @@ var (
 // Buffered is the number of bytes already read beyond the last message.
 func (r *Reader) Buffered() int { return r.end - r.start }
 
-// Ready reports that a further whole message is in the buffer: Next will return it without blocking. It is false for an
-// over-long message and for a malformed one.
+// Ready reports that Next has something to return without reading: a whole message, an over-long one, or the fault of a
+// malformed one. An event loop that waited for more bytes instead would wait for ever.
 func (r *Reader) Ready() bool {
 	need, err := r.frame()
-	return err == nil && need > 0 && r.end-r.start >= need
+	return err != nil || r.srcErr != nil || need > 0 && r.end-r.start >= need
 }
 
 // Idle gives the buffer back while nothing is buffered; Next takes one again. It ends the life of the last message.

@@ -57,8 +57,8 @@ func checkAgainstSplit(stream []byte, sizes []byte, limit int) error {
 		var long *wire.TooLongError
 		switch {
 		case errors.As(err, &long):
-			if len(w) <= limit || long.Length != len(w) || long.Type != w[0] || ready {
-				return fmt.Errorf("message %d of %d bytes: %v, ready %t", i, len(w), err, ready)
+			if len(w) <= limit || long.Length != len(w) || long.Type != w[0] || !r.Ready() {
+				return fmt.Errorf("message %d of %d bytes: %v, ready before %t, after %t", i, len(w), err, ready, r.Ready())
 			}
 			if _, again := r.Next(); again != err {
 				return fmt.Errorf("message %d: Next after %v says %v", i, err, again)
@@ -230,8 +230,8 @@ func TestWriterFails(t *testing.T) {
 	if m, err := r.Next(); err == nil || errors.As(err, &long) {
 		t.Fatalf("in the middle of a message Next says %q, %v", m, err)
 	}
-	if r.Ready() {
-		t.Error("in the middle of a message Ready says yes")
+	if !r.Ready() {
+		t.Error("in the middle of a message Next has an error to return, and Ready says no")
 	}
 	if err := r.Skip(); err != nil {
 		t.Fatal(err)
@@ -279,7 +279,7 @@ func TestBrokenStaysBroken(t *testing.T) {
 	}
 	_, second := r.Next()
 	_, third := r.Stream(io.Discard)
-	if second != first || third != first || r.Skip() != first || r.Ready() {
+	if second != first || third != first || r.Skip() != first || !r.Ready() {
 		t.Errorf("later calls say %v, %v", second, third)
 	}
 }
@@ -340,8 +340,8 @@ func TestReaderAccept(t *testing.T) {
 				t.Errorf("%q: %v", input, err)
 			}
 		}
-		if r.Ready() {
-			t.Errorf("%q is ready", input)
+		if !r.Ready() {
+			t.Errorf("%q: Next has an error to return, and Ready says no", input)
 		}
 	}
 }
