@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -44,7 +45,11 @@ func main() {
 		if err := p.setAppenders(numbers); err != nil {
 			return err
 		}
-		dir, err := os.MkdirTemp(p.dir, "shiguan-logbench-")
+		parent, err := filepath.Abs(cmp.Or(p.dir, os.TempDir())) // the peers' program runs elsewhere
+		if err != nil {
+			return err
+		}
+		dir, err := os.MkdirTemp(parent, "shiguan-logbench-")
 		if err != nil {
 			return err
 		}
