@@ -19,9 +19,15 @@ func stopProxy(t *testing.T, c *citytest.City, pid int) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
+	awaitGone(t, c)
+}
+
+// awaitGone waits until no proxy of the city writes to its directory any more.
+func awaitGone(t *testing.T, c *citytest.City) {
+	t.Helper()
 	for until := time.Now().Add(time.Minute); findProxy(c.ProxyConfig) != 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(until) {
-			t.Fatal("the killed proxy is still there")
+			t.Fatal("the proxy that was told to end is still there")
 		}
 	}
 }
@@ -106,6 +112,7 @@ func TestRolledBack(t *testing.T) {
 		if err == nil {
 			syscall.Kill(pid, syscall.SIGTERM)
 		}
+		awaitGone(t, c)
 	})
 	t.Run("the newest state again", func(t *testing.T) {
 		if err := os.RemoveAll(dir); err != nil {
